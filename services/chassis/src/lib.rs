@@ -1,1 +1,10 @@
-//! Empty until its room is built.
+//! What every program of the house needs and none should write twice: logs, probes, metrics, shutdown, TLS that reloads,
+//! who the peer is, who is revoked, tokens, one shape for errors, one way to serve.
+//!
+//! Contract: no word of the domain in here. Nothing in this crate knows what a parcel is; a service that needs a rule
+//! keeps it. Each module stands alone and says what it trusts.
+
+pub mod metrics;
+pub mod probes;
+pub mod shutdown;
+pub mod telemetry;
