@@ -1,10 +1,14 @@
-//! What every end-to-end test stands on: a client to the real cluster, a namespace of its own, waiting with a deadline.
+//! What every end-to-end test stands on: a client to the real cluster, a namespace of its own, waiting with a deadline,
+//! and the people around a delivery as they come from outside.
 //!
 //! Tests see Waybill from outside: the custom resources, the API server, the network. No crate of the product but the
 //! types in `waybill-crds` is linked here.
 
+pub mod agent;
 pub mod cluster;
+pub mod enrol;
 pub mod namespace;
+pub mod node;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -1,0 +1,29 @@
+//! The local node seen by its tool: addresses inside it, and faults on purpose.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+/// The node's tool; `make test` sets it.
+pub const TOOL: &str = "WAYBILL_NODE_TOOL";
+
+fn tool(arguments: &[&str]) -> String {
+    let path = std::env::var(TOOL).unwrap_or_else(|_| panic!("{TOOL} names the node's tool; `make test` sets it"));
+    let output = Command::new(path).args(arguments).output().expect("the node's tool runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the node's tool prints text").trim().to_owned()
+}
+
+/// A loopback address that reaches `host:port` inside the node.
+pub fn forward(host: &str, port: u16) -> SocketAddr {
+    tool(&["forward", &format!("{host}:{port}")]).parse().expect("an address")
+}
+
+/// `kill -9` of one part of the node; its supervisor starts it again.
+pub fn kill(part: &str) {
+    tool(&["kill", part]);
+}
+
+/// The API server's audit log, a JSON object a line.
+pub fn audit_log() -> String {
+    std::fs::read_to_string(tool(&["path", "audit"])).expect("the audit log is readable")
+}
