@@ -1,0 +1,165 @@
+//! The rules between parts of a Delivery and between its old and new state, as the API server checks them.
+//!
+//! All are rules of the root: a rule on `status` is not asked when `status` is dropped. Texts about phases are generated
+//! from the table in [`crate::phase`].
+
+use std::collections::BTreeMap;
+
+use kube::core::{Message, Reason, Rule};
+
+use super::custody::{Author, CORRECTED, RELEASED};
+use crate::phase::{MAX_NEW_EVENTS, Phase};
+
+/// The phase before this write; a Delivery without status is Pending.
+const OLD: &str = "(has(oldSelf.status) ? oldSelf.status.phase : 'Pending')";
+/// How many events the log held before this write.
+const OLD_SIZE: &str = "(has(oldSelf.status) && has(oldSelf.status.custody) ? oldSelf.status.custody.size() : 0)";
+
+pub(super) fn carrier_may_change() -> Rule {
+    let phases = list(Phase::CARRIER_MAY_CHANGE);
+    forbid(
+        ".spec.carrier",
+        format!("oldSelf.spec.?carrier.orValue('') == self.spec.?carrier.orValue('') || {OLD} in {phases}"),
+        format!("carrier may change only while the phase is {}", words(&Phase::CARRIER_MAY_CHANGE)),
+    )
+}
+
+pub(super) fn frozen_after_pending(field: &str) -> Rule {
+    forbid(
+        &format!(".spec.{field}"),
+        format!("{OLD} == 'Pending' || {}", unchanged("spec", field)),
+        format!("{field} is frozen once the phase has left Pending"),
+    )
+}
+
+pub(super) fn status_kept() -> Rule {
+    forbid(".status", "!has(oldSelf.status) || has(self.status)".into(), "status can't be removed".into())
+}
+
+/// Together with [`custody_unchanged`]: old custody absent, or new custody at least as long and beginning with the old one.
+pub(super) fn custody_kept() -> Rule {
+    forbid(
+        ".status",
+        format!(
+            "{OLD_SIZE} == 0 || (has(self.status) && has(self.status.custody) \
+             && self.status.custody.size() >= oldSelf.status.custody.size())"
+        ),
+        "custody is append-only: an event can't be removed".into(),
+    )
+}
+
+pub(super) fn custody_unchanged() -> Rule {
+    // Where the log got shorter, `custody_kept` says so; this one must only not fail over it.
+    forbid(
+        ".status",
+        format!(
+            "{OLD_SIZE} == 0 || !has(self.status) || !has(self.status.custody) \
+             || self.status.custody.size() < oldSelf.status.custody.size() \
+             || oldSelf.status.custody.all(i, e, self.status.custody[i] == e)"
+        ),
+        "custody is append-only: an event can't be changed".into(),
+    )
+}
+
+pub(super) fn custody_growth() -> Rule {
+    forbid(
+        ".status",
+        format!(
+            "!has(self.status) || !has(self.status.custody) \
+             || self.status.custody.size() <= {OLD_SIZE} + {MAX_NEW_EVENTS}"
+        ),
+        format!("custody grows by at most {MAX_NEW_EVENTS} events a write"),
+    )
+}
+
+/// A write takes as many steps as it may append events, so what counts is what is reachable.
+pub(super) fn phase_steps() -> Rule {
+    let mut groups: BTreeMap<Vec<Phase>, Vec<Phase>> = BTreeMap::new();
+    for from in Phase::ALL.into_iter().filter(|phase| !phase.terminal()) {
+        groups.entry(from.reachable().into_iter().collect()).or_default().push(from);
+    }
+    let steps: Vec<_> = groups
+        .into_iter()
+        .map(|(to, from)| format!("({OLD} in {} && self.status.phase in {})", list(from), list(to)))
+        .collect();
+    let terminal = list(Phase::ALL.into_iter().filter(|phase| phase.terminal()));
+    Rule {
+        rule: format!(
+            "!has(self.status) || self.status.phase == {OLD} || {} \
+             || (self.status.phase != 'Pending' && has(self.status.custody) \
+             && self.status.custody.exists(i, e, i >= {OLD_SIZE} && e.event == '{CORRECTED}'))",
+            steps.join(" || ")
+        ),
+        message: Some(Message::Expression(format!(
+            "'phase can not go from ' + {OLD} + ' to ' + self.status.phase + ({OLD} in {terminal} \
+             ? ': a finished Delivery is reopened only by a {CORRECTED} event appended in the same write' : '')"
+        ))),
+        field_path: Some(".status".into()),
+        reason: Some(Reason::FieldValueForbidden),
+        optional_old_self: None,
+    }
+}
+
+/// A released part of the address shows that the Seller has seen the pick-up; no other author can write such an entry.
+pub(super) fn cancelled_before_pick_up() -> Rule {
+    let from: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.next().contains(&Phase::Cancelled)).collect();
+    let seller = Author::Seller.as_str();
+    forbid(
+        ".status",
+        format!(
+            "!has(self.status) || self.status.phase != 'Cancelled' || {OLD} == 'Cancelled' || ({OLD} in {} \
+             && !(has(self.status.custody) \
+             && self.status.custody.exists(e, e.author == '{seller}' && e.event == '{RELEASED}')))",
+            list(from)
+        ),
+        "a parcel that was picked up can't be Cancelled: it goes ReturnToSender".into(),
+    )
+}
+
+pub(super) fn attempt_grows() -> Rule {
+    forbid(
+        ".status",
+        "!has(oldSelf.status) || !has(self.status) || self.status.attempt >= oldSelf.status.attempt".into(),
+        "attempt never decreases".into(),
+    )
+}
+
+/// What belongs to the carrier that accepted the job changes only where the carrier itself may.
+pub(super) fn pinned(field: &str) -> Rule {
+    let phases = list(Phase::CARRIER_MAY_CHANGE);
+    forbid(
+        ".status",
+        format!(
+            "!has(self.status) || !has(oldSelf.status) || !has(oldSelf.status.{field}) || {OLD} in {phases} || {}",
+            unchanged("status", field)
+        ),
+        format!("{field} may change only while the phase is {}", words(&Phase::CARRIER_MAY_CHANGE)),
+    )
+}
+
+fn forbid(field_path: &str, rule: String, message: String) -> Rule {
+    Rule {
+        rule,
+        message: Some(Message::Message(message)),
+        field_path: Some(field_path.into()),
+        reason: Some(Reason::FieldValueForbidden),
+        optional_old_self: None,
+    }
+}
+
+/// Absent before and after, or there and equal.
+fn unchanged(parent: &str, field: &str) -> String {
+    let (old, new) = (format!("oldSelf.{parent}.{field}"), format!("self.{parent}.{field}"));
+    format!("(has({old}) == has({new}) && (!has({old}) || {old} == {new}))")
+}
+
+fn list(phases: impl IntoIterator<Item = Phase>) -> String {
+    let quoted: Vec<_> = phases.into_iter().map(|phase| format!("'{phase}'")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn words(phases: &[Phase]) -> String {
+    let (last, first) = phases.split_last().expect("at least one phase");
+    let first: Vec<_> = first.iter().map(Phase::to_string).collect();
+    format!("{} or {last}", first.join(", "))
+}
