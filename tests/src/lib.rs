@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod enrol;
 pub mod namespace;
 pub mod node;
+pub mod objects;
 pub mod wait;
 
 pub use cluster::Cluster;

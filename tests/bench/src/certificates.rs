@@ -33,7 +33,12 @@ pub(crate) async fn measure(setting: &Setting, count: usize, report: &mut Report
         .try_for_each(|_| async { Ok(()) })
         .await?;
     wait_issued(setting, already + count).await?;
-    report.at_most(&format!("{count} carrier certificates issued and stored"), start.elapsed().as_secs_f64(), 120.0, "s");
+    report.at_most(
+        &format!("{count} carrier certificates issued and stored"),
+        start.elapsed().as_secs_f64(),
+        120.0,
+        "s",
+    );
     Ok(())
 }
 

@@ -70,7 +70,8 @@ async fn provision_ends(setting: &Setting) -> Result<()> {
     let orders = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-bench"}, "stringData": {}});
     secrets.patch("orders-bench", &params, &Patch::Apply(orders)).await?;
     let sellers: Api<Seller> = Api::namespaced(setting.client.clone(), &setting.namespace);
-    let seller = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "bench"}, "spec": {}});
+    let seller =
+        json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "bench"}, "spec": {}});
     sellers.patch("bench", &params, &Patch::Apply(seller)).await?;
     let carriers: Api<Carrier> = Api::namespaced(setting.client.clone(), &setting.namespace);
     for i in 0..CARRIERS {
@@ -111,7 +112,7 @@ fn follow(setting: &Setting) -> (watch::Receiver<Seen>, tokio::task::JoinHandle<
         while let Some(event) = events.next().await {
             if let Ok(Event::Apply(view)) = event {
                 writes += 1;
-                if certificates::ready(Some(&view.status.conditions)) {
+                if certificates::ready(view.status.as_ref().map(|s| s.conditions.as_slice())) {
                     ready.insert(view.name_any());
                 }
             }
@@ -123,9 +124,8 @@ fn follow(setting: &Setting) -> (watch::Receiver<Seen>, tokio::task::JoinHandle<
 
 async fn wait_for(seen: &watch::Receiver<Seen>, done: impl Fn(&Seen) -> bool, deadline: Duration) -> Result<()> {
     let mut seen = seen.clone();
-    let what = tokio::time::timeout(deadline, seen.wait_for(|s| done(s))).await;
-    let last = *seen.borrow();
-    ensure!(what.is_ok(), "{} Ready after {deadline:?}", last.ready);
+    let met = tokio::time::timeout(deadline, seen.wait_for(|s| done(s))).await.is_ok();
+    ensure!(met, "{} Ready after {deadline:?}", seen.borrow().ready);
     Ok(())
 }
 
@@ -146,9 +146,7 @@ async fn restart(setting: &Setting, report: &mut Report) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(setting.client.clone(), "waybill-system");
     let selector = ListParams::default().labels("app.kubernetes.io/component=operator");
     pods.delete_collection(&DeleteParams::default(), &selector).await?;
-    let old = Process::find(&setting.cluster).ok();
     tokio::time::sleep(SETTLE * 2).await;
-    drop(old);
     let usage = Process::find(&setting.cluster)?.usage()?;
     report.at_most("operator's peak at start ÷ settled", usage.peak_kib / usage.rss_kib, 1.3, "×");
     Ok(())

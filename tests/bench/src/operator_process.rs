@@ -39,11 +39,7 @@ impl Process {
         // Fields after the closing bracket of the command's name; utime and stime are the 12th and 13th, in ticks of 10 ms.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |i: usize| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or(f64::NAN);
-        Ok(Usage {
-            rss_kib: kib("VmRSS:"),
-            peak_kib: kib("VmHWM:"),
-            cpu_seconds: (ticks(11) + ticks(12)) / 100.0,
-        })
+        Ok(Usage { rss_kib: kib("VmRSS:"), peak_kib: kib("VmHWM:"), cpu_seconds: (ticks(11) + ticks(12)) / 100.0 })
     }
 }
 

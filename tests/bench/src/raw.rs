@@ -24,12 +24,17 @@ pub(crate) async fn patches_per_second(setting: &Setting) -> Result<f64> {
     stream::iter(0..OBJECTS)
         .map(|i| {
             let api = api.clone();
-            async move { api.create(&PostParams::default(), &deliveries::object(&format!("raw-{i}"), "raw")?).await.map_err(anyhow::Error::from) }
+            async move {
+                api.create(&PostParams::default(), &deliveries::object(&format!("raw-{i}"), "raw")?)
+                    .await
+                    .map_err(anyhow::Error::from)
+            }
         })
         .buffer_unordered(CLIENTS)
         .try_collect::<Vec<_>>()
         .await?;
-    let operator: Api<Delivery> = Api::namespaced(setting.as_account("waybill-system:waybill-operator")?, &setting.unserved);
+    let operator: Api<Delivery> =
+        Api::namespaced(setting.as_account("waybill-system:waybill-operator")?, &setting.unserved);
     let start = Instant::now();
     stream::iter(0..PATCHES)
         .map(|i| {
