@@ -1,0 +1,93 @@
+//! Every setting of the operator: one flag, one environment variable, one line of help each. Nothing else reads the environment.
+
+use clap::Args as ClapArgs;
+use waybill_chassis::probes::ProbeArgs;
+use waybill_chassis::telemetry::LogArgs;
+use waybill_crds::Duration;
+
+/// The operator's settings, as the chart gives them.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Args {
+    /// Namespace of the operator itself: its CA, ledger, Lease and broker Secrets live there.
+    #[arg(long, env = "WAYBILL_NAMESPACE", default_value = "waybill-system")]
+    pub namespace: String,
+
+    /// Namespaces to work in, separated by commas; empty means every namespace of the cluster.
+    #[arg(long, env = "WAYBILL_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+
+    /// Image of the pods the operator makes (the one Waybill image).
+    #[arg(long, env = "WAYBILL_IMAGE", default_value = "waybill:latest")]
+    pub image: String,
+
+    /// When to pull that image: Always, IfNotPresent or Never.
+    #[arg(long, env = "WAYBILL_IMAGE_PULL_POLICY", default_value = "IfNotPresent",
+          value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub image_pull_policy: String,
+
+    /// Host name of the broker inside the cluster.
+    #[arg(long, env = "WAYBILL_BROKER_HOST", default_value = "waybill-broker.waybill-system.svc")]
+    pub broker_host: String,
+
+    /// `mqtts://host:port` of a broker that is not ours, instead of the one in the chart.
+    #[arg(long, env = "WAYBILL_BROKER_URL")]
+    pub broker_url: Option<String>,
+
+    /// Names the broker has outside the cluster, separated by commas: added to its certificate.
+    #[arg(long, env = "WAYBILL_BROKER_EXTERNAL_NAMES", value_delimiter = ',')]
+    pub broker_external_names: Vec<String>,
+
+    /// Names the Carrier API has outside the cluster, separated by commas: added to its certificate.
+    #[arg(long, env = "WAYBILL_CARRIER_API_EXTERNAL_NAMES", value_delimiter = ',')]
+    pub carrier_api_external_names: Vec<String>,
+
+    /// Life of a CA certificate.
+    #[arg(long, env = "WAYBILL_CA_TTL", default_value = "8760h")]
+    pub ca_ttl: Duration,
+
+    /// How long a new and an old CA are both trusted during a rotation.
+    #[arg(long, env = "WAYBILL_CA_OVERLAP", default_value = "24h")]
+    pub ca_overlap: Duration,
+
+    /// Prefixes of order system URLs a Seller may name, separated by commas; empty means none.
+    #[arg(long, env = "WAYBILL_ORDER_URLS", value_delimiter = ',')]
+    pub order_urls: Vec<String>,
+
+    /// How many objects of one kind are worked on at the same time.
+    #[arg(long, env = "WAYBILL_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+
+    /// Replicas of each Seller API.
+    #[arg(long, env = "WAYBILL_SELLER_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=9))]
+    pub seller_replicas: i32,
+
+    /// Replicas of each Carrier API (one, unless its files are on S3 or PostgreSQL).
+    #[arg(long, env = "WAYBILL_CARRIER_API_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=9))]
+    pub carrier_api_replicas: i32,
+
+    /// CPU each pod asks for.
+    #[arg(long, env = "WAYBILL_POD_CPU_REQUEST", default_value = "5m")]
+    pub pod_cpu_request: String,
+
+    /// Memory each pod asks for.
+    #[arg(long, env = "WAYBILL_POD_MEMORY_REQUEST", default_value = "32Mi")]
+    pub pod_memory_request: String,
+
+    /// Memory a pod may not exceed.
+    #[arg(long, env = "WAYBILL_POD_MEMORY_LIMIT", default_value = "256Mi")]
+    pub pod_memory_limit: String,
+
+    /// How long a Delivery under way may stand still before it is called stalled, unless its Seller says otherwise.
+    #[arg(long, env = "WAYBILL_STALL_AFTER", default_value = "6h")]
+    pub stall_after: Duration,
+
+    /// Name this replica holds the Lease under; the pod's name in a cluster.
+    #[arg(long, env = "WAYBILL_POD", default_value = "")]
+    pub pod: String,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+}

@@ -1,0 +1,141 @@
+//! Who is woken by which change. Waking too often costs a look at the cache; waking too seldom would leave something wrong, so in
+//! doubt an object is woken.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc;
+use waybill_crds::{Carrier, ConditionType, DeliveryView, Phase, Seller, condition, label};
+
+use super::index::{By, Index};
+use super::reflect::Change;
+use super::{Departed, NamespaceMeta, Queues};
+
+/// Component of the Carrier API's objects: they belong to a namespace, not to one Carrier.
+pub(crate) const CARRIER_API: &str = "carrier-api";
+
+pub(super) fn seller(
+    change: &Change<'_, Seller>,
+    index: &Index,
+    queues: &Queues,
+    departed: &mpsc::UnboundedSender<Departed>,
+) {
+    let facts = |seller: &Seller| {
+        let ready = is_ready(seller.status.as_ref().map(|status| &status.conditions[..]));
+        (seller.uid(), seller.spec.suspended, ready, seller.spec.stall_after)
+    };
+    told_of_departure(change, departed);
+    let any = change.any();
+    queues.sellers.push(ObjectRef::from_obj(any));
+    if change.old.map(facts) != change.new.map(facts) {
+        wake(index, By::Seller, &any.namespace().unwrap_or_default(), &any.name_any(), queues);
+    }
+}
+
+pub(super) fn carrier(
+    change: &Change<'_, Carrier>,
+    index: &Index,
+    queues: &Queues,
+    departed: &mpsc::UnboundedSender<Departed>,
+) {
+    let facts = |carrier: &Carrier| {
+        let ready = is_ready(carrier.status.as_ref().map(|status| &status.conditions[..]));
+        (carrier.uid(), carrier.spec.suspended, carrier.spec.revoked, carrier.spec.camera, ready)
+    };
+    told_of_departure(change, departed);
+    let any = change.any();
+    let namespace = any.namespace().unwrap_or_default();
+    queues.carriers.push(ObjectRef::from_obj(any));
+    if change.old.map(facts) != change.new.map(facts) {
+        wake(index, By::Carrier, &namespace, &any.name_any(), queues);
+    }
+    // The Carrier API comes with the first Carrier of a namespace and goes with the last.
+    if change.old.and_then(ResourceExt::uid) != change.new.and_then(ResourceExt::uid) {
+        queues.namespaces.push(ObjectRef::new(&namespace));
+    }
+}
+
+pub(super) fn delivery(change: &Change<'_, DeliveryView>, index: &Index, queues: &Queues, carriers: &Store<Carrier>) {
+    let any = change.any();
+    let namespace = any.namespace().unwrap_or_default();
+    queues.deliveries.push(ObjectRef::from_obj(any));
+    // A Delivery that begins or ends to count for its UPC decides about the others.
+    let claims = |delivery: &DeliveryView| (delivery.uid(), delivery.phase().terminal(), started(delivery));
+    if change.old.map(claims) != change.new.map(claims) {
+        wake(index, By::Upc, &namespace, &any.spec.upc, queues);
+    }
+    let Some(old) = change.old else { return };
+    // Whoever was made for this Delivery alone is not needed any more.
+    if !index.any(By::Seller, &namespace, &old.spec.seller) {
+        queues.sellers.push(ObjectRef::new(&old.spec.seller).within(&namespace));
+    }
+    let Some(carrier) = old.spec.carrier.as_deref() else { return };
+    let reference = ObjectRef::new(carrier).within(&namespace);
+    let rests = change.new.is_none_or(|new| started(new) != started(old) || new.phase().terminal());
+    let waits_for_rest = rests && carriers.get(&reference).is_some_and(|carrier| carrier.spec.suspended);
+    if waits_for_rest || !index.any(By::Carrier, &namespace, carrier) {
+        queues.carriers.push(reference);
+    }
+}
+
+pub(super) fn namespace(change: &Change<'_, NamespaceMeta>, deliveries: &Store<DeliveryView>, queues: &Queues) {
+    let any = change.any();
+    let name = any.name_any();
+    queues.namespaces.push(ObjectRef::new(&name));
+    let enabled = |namespace: &NamespaceMeta| auto_creates(namespace);
+    if change.old.map(enabled) == change.new.map(enabled) {
+        return;
+    }
+    let waiting = deliveries.state_filter(|delivery| {
+        let conditions = delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+        delivery.metadata.namespace.as_deref() == Some(&name)
+            && !condition::is_true(conditions, ConditionType::Admitted)
+    });
+    for delivery in waiting {
+        queues.deliveries.push(ObjectRef::from_obj(&*delivery));
+    }
+}
+
+/// A change of what the operator made wakes whom it was made for, by label: an owner reference may have been edited away.
+pub(super) fn child<K: Resource>(change: &Change<'_, K>, queues: &Queues) {
+    let meta = change.any().meta();
+    let (Some(namespace), Some(labels)) = (&meta.namespace, &meta.labels) else { return };
+    if let Some(seller) = labels.get(label::SELLER) {
+        queues.sellers.push(ObjectRef::new(seller).within(namespace));
+    }
+    if let Some(carrier) = labels.get(label::CARRIER) {
+        queues.carriers.push(ObjectRef::new(carrier).within(namespace));
+    }
+    if labels.get(label::COMPONENT).is_some_and(|component| component == CARRIER_API) {
+        queues.namespaces.push(ObjectRef::new(namespace));
+    }
+}
+
+/// Whether Deliveries of this namespace may bring their Seller and Carrier into being.
+pub(crate) fn auto_creates(namespace: &NamespaceMeta) -> bool {
+    namespace.labels().get(label::AUTO_CREATE).is_some_and(|value| value == label::AUTO_CREATE_ENABLED)
+}
+
+/// Whether a carrier has the job: the Delivery then keeps its UPC against any other.
+pub(crate) fn started(delivery: &DeliveryView) -> bool {
+    delivery.phase() != Phase::Pending
+}
+
+fn is_ready(conditions: Option<&[Condition]>) -> bool {
+    condition::is_true(conditions.unwrap_or_default(), ConditionType::Ready)
+}
+
+fn wake(index: &Index, by: By, namespace: &str, value: &str, queues: &Queues) {
+    for name in index.find(by, namespace, value) {
+        queues.deliveries.push(ObjectRef::new(&name).within(namespace));
+    }
+}
+
+/// Deleted, or deleted and made anew under the same name: the former one's certificates end.
+fn told_of_departure<K: Resource>(change: &Change<'_, K>, departed: &mpsc::UnboundedSender<Departed>) {
+    let Some(old) = change.old.and_then(|old| old.meta().uid.clone()) else { return };
+    if change.new.and_then(|new| new.meta().uid.clone()) != Some(old.clone()) {
+        // Without a receiver the operator is ending; the sweep of the next one finds it.
+        let _ = departed.send(Departed { uid: old });
+    }
+}
