@@ -4,7 +4,13 @@
 //! Contract: no word of the domain in here. Nothing in this crate knows what a parcel is; a service that needs a rule
 //! keeps it. Each module stands alone and says what it trusts.
 
+pub mod files;
 pub mod metrics;
+pub mod peer;
 pub mod probes;
+pub mod problem;
+pub mod revocation;
+pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;

@@ -1,0 +1,173 @@
+//! One way to serve HTTP over TLS: certificates that reload, clients that are known, limits that hold, a drain that
+//! ends.
+//!
+//! Order of the layers, outermost first: request id and span, metrics, the one error shape, panics caught, time limit,
+//! revocations, body limit, then the service's own routes. Whatever an inner one refuses, an outer one counts, logs and
+//! shapes.
+
+mod door;
+mod idle;
+mod request;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::metrics::{HttpMetrics, track};
+use crate::problem;
+use crate::revocation::{Revocations, refuse_revoked};
+use crate::telemetry::report;
+use crate::tls::{self, ClientAuth, Material};
+
+pub use door::TlsMetrics;
+
+/// Why a server did not start or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to bind to {addr}")]
+    Bind {
+        addr: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to configure the listener")]
+    Tls(#[source] tls::Error),
+    #[error("failed to take over the listener")]
+    Listener(#[source] io::Error),
+    #[error("failed to serve")]
+    Serve(#[source] io::Error),
+}
+
+/// What one client may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Time for a request's head; also how long an idle HTTP/1 connection is kept.
+    pub head: Duration,
+    /// Time from the head of a request to the head of its answer.
+    pub request: Duration,
+    /// A connection that moves no byte for so long is closed.
+    pub idle: Duration,
+    /// Bytes of a body, where a route does not say otherwise.
+    pub body: usize,
+    /// Connections at once; more are refused before they cost a handshake.
+    pub connections: usize,
+    /// How long requests under way may take once the process is told to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(30),
+            request: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            body: 64 << 10,
+            connections: 1024,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The outside of a service: its routes inside all layers, ready for `serve` or for a test's `oneshot`.
+pub fn app(routes: Router, http: HttpMetrics, revocations: Revocations, limits: &Limits) -> Router {
+    routes
+        .layer(DefaultBodyLimit::max(limits.body))
+        .layer(from_fn_with_state(revocations, refuse_revoked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request))
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(from_fn(problem::finish))
+        // Answers may hold what only this client may read: nobody stores them unless a route says so.
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(from_fn_with_state(http, track))
+        .layer(from_fn(request::identify))
+}
+
+/// Binds, with the address in the error.
+pub async fn bind(addr: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })
+}
+
+/// Serves `app` on `listener` until `shutdown`, then drains within the limit. New material is used from the next
+/// connection on; live ones go on.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    mut material: watch::Receiver<Arc<Material>>,
+    clients: ClientAuth,
+    (limits, metrics): (Limits, TlsMetrics),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let first = material.borrow_and_update().clone();
+    metrics.not_after.set(first.not_after());
+    let config = RustlsConfig::from_config(configuration(&first, clients).map_err(Error::Tls)?);
+    let handle = Handle::new();
+    let drain = tokio::spawn(drain_at(shutdown, handle.clone(), limits.drain));
+    let reload = tokio::spawn(reload(material, clients, config.clone(), metrics.clone()));
+
+    let listener = listener.into_std().map_err(Error::Listener)?;
+    let server = axum_server::from_tcp(listener).map_err(Error::Listener)?;
+    let mut server = server.acceptor(door::Door::new(config, &limits, metrics)).handle(handle);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(64 << 10);
+    server
+        .http_builder()
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(limits.head))
+        .max_concurrent_streams(128)
+        .max_header_list_size(32 << 10);
+    let served = server.serve(app.into_make_service()).await.map_err(Error::Serve);
+    drain.abort();
+    reload.abort();
+    served
+}
+
+fn configuration(material: &Material, clients: ClientAuth) -> Result<Arc<rustls::ServerConfig>, tls::Error> {
+    let mut config = material.server(clients)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+async fn drain_at(shutdown: CancellationToken, handle: Handle<SocketAddr>, limit: Duration) {
+    shutdown.cancelled().await;
+    tracing::info!(connections = handle.connection_count(), "draining");
+    handle.graceful_shutdown(Some(limit));
+}
+
+async fn reload(
+    mut material: watch::Receiver<Arc<Material>>,
+    clients: ClientAuth,
+    config: RustlsConfig,
+    metrics: TlsMetrics,
+) {
+    while material.changed().await.is_ok() {
+        let next = material.borrow_and_update().clone();
+        match configuration(&next, clients) {
+            Ok(next_config) => {
+                config.reload_from_config(next_config);
+                metrics.not_after.set(next.not_after());
+                metrics.reloads.inc();
+                tracing::info!(not_after = next.not_after(), "new certificate for connections from now on");
+            }
+            Err(error) => tracing::error!(error = %report(&error), "kept the old certificate"),
+        }
+    }
+}

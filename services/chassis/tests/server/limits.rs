@@ -1,0 +1,74 @@
+//! What one client may cost.
+
+use std::time::Duration;
+
+use axum::routing::post;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use waybill_chassis::server::Limits;
+use waybill_chassis::tls::ClientAuth;
+
+use crate::authority::Authority;
+use crate::wire::{DEADLINE, routes, start, until};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let ca = Authority::new("ca");
+    let routes = routes().route("/echo", post(async |body: String| body));
+    let server = start(&ca, ClientAuth::Optional, routes, Limits { body: 16, ..Limits::default() }).await;
+    let mut client = server.connect(&ca.anonymous()).await.unwrap();
+    let mut post = async |length: usize| {
+        let body = "x".repeat(length);
+        let request = format!("POST /echo HTTP/1.1\r\nhost: l\r\ncontent-length: {length}\r\n\r\n{body}");
+        client.send(&request).await.unwrap();
+        client.answer().await.unwrap()
+    };
+    assert_eq!(post(16).await.body.len(), 16);
+    let refused = post(17).await;
+    assert_eq!((refused.status, refused.slug().as_str()), (413, "too-large"));
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off() {
+    let ca = Authority::new("ca");
+    let server = start(&ca, ClientAuth::Optional, routes(), Limits { head: SHORT, ..Limits::default() }).await;
+    let mut client = server.connect(&ca.anonymous()).await.unwrap();
+    client.send("GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_cut_off_before_and_after_the_handshake() {
+    let ca = Authority::new("ca");
+    let limits = Limits { handshake: SHORT, idle: SHORT, ..Limits::default() };
+    let server = start(&ca, ClientAuth::Optional, routes(), limits).await;
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    let read = tokio::time::timeout(DEADLINE, silent.read(&mut [0])).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)));
+    assert!(server.connect(&ca.anonymous()).await.unwrap().closed().await);
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_is_answered_for() {
+    let ca = Authority::new("ca");
+    let routes = routes().route("/hang", post(async || std::future::pending::<()>().await));
+    let server = start(&ca, ClientAuth::Optional, routes, Limits { request: SHORT, ..Limits::default() }).await;
+    let mut client = server.connect(&ca.anonymous()).await.unwrap();
+    client.send("POST /hang HTTP/1.1\r\nhost: l\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    let refused = client.answer().await.unwrap();
+    assert_eq!((refused.status, refused.slug().as_str()), (408, "timeout"));
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_outside() {
+    let ca = Authority::new("ca");
+    let server = start(&ca, ClientAuth::Optional, routes(), Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = server.connect(&ca.anonymous()).await.unwrap();
+    assert_eq!(first.get("/").await.unwrap().status, 200);
+    server.visit(&ca.anonymous()).await.unwrap_err();
+    assert_eq!(first.get("/").await.unwrap().status, 200);
+    drop(first);
+    until("the place is free again", async || server.visit(&ca.anonymous()).await.ok()).await;
+}
