@@ -55,13 +55,22 @@ impl Agent {
 
 /// TLS with this client certificate, trusting only these authorities.
 pub fn client_config(trust_pem: &str, chain_pem: &str, key_pem: &str) -> ClientConfig {
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(|c| c.expect("a certificate")).collect();
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).expect("a key");
+    let config = ClientConfig::builder().with_root_certificates(roots(trust_pem)).with_client_auth_cert(chain, key);
+    config.expect("a key that fits its certificate")
+}
+
+/// TLS without a client certificate, trusting only these authorities.
+pub fn anonymous_config(trust_pem: &str) -> ClientConfig {
+    ClientConfig::builder().with_root_certificates(roots(trust_pem)).with_no_client_auth()
+}
+
+fn roots(trust_pem: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(trust_pem.as_bytes()) {
         roots.add(root.expect("a certificate")).expect("an authority");
     }
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(|c| c.expect("a certificate")).collect();
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).expect("a key");
-    let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key);
-    config.expect("a key that fits its certificate")
+    roots
 }

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod cluster;
 pub mod enrol;
+pub mod http;
 pub mod namespace;
 pub mod node;
 pub mod objects;

@@ -119,3 +119,10 @@ pub async fn service(client: &kube::Client, namespace: &str, name: &str, port: u
     let address = service.spec.and_then(|s| s.cluster_ip).expect("a cluster address");
     crate::node::forward(&address, port)
 }
+
+/// What a pod answers at its probe port, fetched through the API server.
+pub async fn probe(namespace: &Namespace, pod: &str, path: &str) -> Result<String, String> {
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}:8080/proxy{path}", namespace.name);
+    let request = http::Request::get(path).body(Vec::new()).map_err(|why| why.to_string())?;
+    namespace.client.request_text(request).await.map_err(|why| why.to_string())
+}
