@@ -16,3 +16,6 @@ backend() {
   elif docker info >/dev/null 2>&1 && command -v kind >/dev/null; then echo kind
   else echo node; fi
 }
+
+# The path of a program the node tool keeps: kubectl, helm3, helm4.
+node_tool() { "$WBNODE" path "$1"; }
