@@ -11,7 +11,7 @@ use crate::participant::{CertificateSpec, CertificateStatus};
 /// The first bytes of what [`ExternalKeys::proof`] signs.
 pub const PROOF_CONTEXT: &[u8] = b"waybill-enrol-v1";
 
-/// What the user asks for.
+/// What this Carrier is and where its agent runs.
 #[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[kube(
     group = "waybill.dev",

@@ -18,7 +18,7 @@ pub use custody::{Author, CustodyEntry};
 /// How often the door is tried unless the user says otherwise.
 pub const DEFAULT_MAX_ATTEMPTS: i32 = 3;
 
-/// What the user asks for.
+/// What is asked for this parcel.
 #[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[kube(
     group = "waybill.dev",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::Duration;
 use crate::participant::{CertificateSpec, CertificateStatus};
 
-/// What the user asks for.
+/// Where the orders are, and how this Seller works.
 #[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "waybill.dev",

@@ -25,9 +25,10 @@ pub(super) fn carrier_may_change() -> Rule {
 }
 
 pub(super) fn frozen_after_pending(field: &str) -> Rule {
+    let (old, new) = (format!("oldSelf.spec.{field}"), format!("self.spec.{field}"));
     forbid(
         &format!(".spec.{field}"),
-        format!("{OLD} == 'Pending' || {}", unchanged("spec", field)),
+        format!("{OLD} == 'Pending' || (has({old}) == has({new}) && (!has({old}) || {old} == {new}))"),
         format!("{field} is frozen once the phase has left Pending"),
     )
 }
@@ -91,7 +92,7 @@ pub(super) fn phase_steps() -> Rule {
             steps.join(" || ")
         ),
         message: Some(Message::Expression(format!(
-            "'phase can not go from ' + {OLD} + ' to ' + self.status.phase + ({OLD} in {terminal} \
+            "\"phase can't go from \" + {OLD} + ' to ' + self.status.phase + ({OLD} in {terminal} \
              ? ': a finished Delivery is reopened only by a {CORRECTED} event appended in the same write' : '')"
         ))),
         field_path: Some(".status".into()),
@@ -127,11 +128,12 @@ pub(super) fn attempt_grows() -> Rule {
 /// What belongs to the carrier that accepted the job changes only where the carrier itself may.
 pub(super) fn pinned(field: &str) -> Rule {
     let phases = list(Phase::CARRIER_MAY_CHANGE);
+    let (old, new) = (format!("oldSelf.status.{field}"), format!("self.status.{field}"));
     forbid(
         ".status",
         format!(
-            "!has(self.status) || !has(oldSelf.status) || !has(oldSelf.status.{field}) || {OLD} in {phases} || {}",
-            unchanged("status", field)
+            "!has(self.status) || !has(oldSelf.status) || !has({old}) || oldSelf.status.phase in {phases} \
+             || (has({new}) && {new} == {old})"
         ),
         format!("{field} may change only while the phase is {}", words(&Phase::CARRIER_MAY_CHANGE)),
     )
@@ -145,12 +147,6 @@ fn forbid(field_path: &str, rule: String, message: String) -> Rule {
         reason: Some(Reason::FieldValueForbidden),
         optional_old_self: None,
     }
-}
-
-/// Absent before and after, or there and equal.
-fn unchanged(parent: &str, field: &str) -> String {
-    let (old, new) = (format!("oldSelf.{parent}.{field}"), format!("self.{parent}.{field}"));
-    format!("(has({old}) == has({new}) && (!has({old}) || {old} == {new}))")
 }
 
 fn list(phases: impl IntoIterator<Item = Phase>) -> String {
