@@ -17,7 +17,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use x509_parser::prelude::FromDer;
+
+use crate::peer::Peer;
 
 pub use reload::{client_configs, map, materials, watch_dir, with_bundle};
 
@@ -35,8 +36,8 @@ pub enum Error {
         #[source]
         source: pem::Error,
     },
-    #[error("failed to parse a certificate in {what}")]
-    Certificate { what: &'static str },
+    #[error("failed to read whom the certificate names")]
+    Holder(#[source] crate::peer::Error),
     #[error("failed to use the certificate with its key")]
     Leaf(#[source] rustls::Error),
     #[error("failed to trust the bundle")]
@@ -53,6 +54,12 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Bundle {
     roots: Arc<RootCertStore>,
+}
+
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots
+    }
 }
 
 impl Bundle {
@@ -81,14 +88,14 @@ impl Bundle {
 #[derive(Clone)]
 pub struct Material {
     leaf: Arc<CertifiedKey>,
+    holder: Arc<Peer>,
     bundle: Bundle,
-    not_after: i64,
 }
 
 // The key stays out.
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Material").field("not_after", &self.not_after).field("roots", &self.bundle.len()).finish()
+        f.debug_struct("Material").field("holder", &self.holder.uid).field("roots", &self.bundle.len()).finish()
     }
 }
 
@@ -108,9 +115,10 @@ impl Material {
     pub fn from_pem(chain: &[u8], key: &[u8], bundle: &[u8]) -> Result<Self, Error> {
         let chain = certificates("certificate chain", chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|source| Error::Pem { what: "private key", source })?;
-        let not_after = not_after(&chain)?;
+        let what = "certificate chain";
+        let holder = Peer::from_der(chain.first().ok_or(Error::Missing { what })?).map_err(Error::Holder)?;
         let leaf = CertifiedKey::from_der(chain, key, &provider()).map_err(Error::Leaf)?;
-        Ok(Self { leaf: Arc::new(leaf), bundle: Bundle::from_pem(bundle)?, not_after })
+        Ok(Self { leaf: Arc::new(leaf), holder: Arc::new(holder), bundle: Bundle::from_pem(bundle)? })
     }
 
     /// From a snapshot of [`FILES`].
@@ -125,9 +133,19 @@ impl Material {
         Self { bundle, ..self.clone() }
     }
 
+    /// The roots it came with.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Whom the leaf names.
+    pub fn holder(&self) -> &Peer {
+        &self.holder
+    }
+
     /// End of the leaf's validity in seconds since the epoch.
     pub fn not_after(&self) -> i64 {
-        self.not_after
+        self.holder.not_after
     }
 
     /// A server's configuration.
@@ -188,14 +206,6 @@ fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
     }
 }
 
-fn not_after(chain: &[CertificateDer<'_>]) -> Result<i64, Error> {
-    let what = "certificate chain";
-    let leaf = chain.first().ok_or(Error::Missing { what })?;
-    let (_, leaf) =
-        x509_parser::certificate::X509Certificate::from_der(leaf).map_err(|_| Error::Certificate { what })?;
-    Ok(leaf.validity().not_after.timestamp())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +239,7 @@ mod tests {
     #[test]
     fn the_key_never_shows_in_debug() {
         let text = format!("{:?}", Material::from_files(&secret(|_| {})).unwrap());
-        assert_eq!(text.matches("not_after").count(), 1);
+        assert!(text.starts_with("Material { holder:"), "{text}");
         assert!(text.len() < 80, "{text}");
     }
 }
