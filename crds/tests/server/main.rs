@@ -1,0 +1,13 @@
+//! What the schema lets pass and what it refuses, asked of a real API server.
+//!
+//! Every rule has a case that passes and cases that are refused with the message a user reads. The cluster is found by
+//! `WAYBILL_KUBECONFIG`; each test works in a namespace of its own.
+
+mod carrier;
+mod custody;
+mod definitions;
+mod delivery;
+mod phases;
+mod room;
+mod seller;
+mod status;
