@@ -1,0 +1,40 @@
+{{/*
+What the operator may do where participants live. It makes Roles for sellers and Carrier APIs, and Kubernetes lets it grant
+only what it holds itself: so some of these verbs are there to be passed on. A test compares them with the audit log.
+*/}}
+{{- define "waybill.operatorRules" -}}
+- apiGroups: [waybill.dev]
+  resources: [deliveries]
+  verbs: [get, list, watch, delete]
+- apiGroups: [waybill.dev]
+  resources: [sellers, carriers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [waybill.dev]
+  resources: [deliveries/status, sellers/status, carriers/status]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+# Passed on to sellers, which hold a Lease each.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, watch, create, update, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
