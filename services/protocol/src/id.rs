@@ -81,9 +81,54 @@ name! {
     Upc, "UPC", 128, "printable ASCII without spaces", |c| c.is_ascii_graphic()
 }
 
-/// SHA-256 of something that was hashed on purpose: an event's Sig_structure, a photo, a note.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hash(pub [u8; 32]);
+macro_rules! fixed_bytes {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&Hex(&self.0), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}..", Hex(&self.0[..6]))
+            }
+        }
+
+        impl<C> Encode<C> for $name {
+            fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+                e.bytes(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+                let at = d.position();
+                let bytes = d.bytes()?.try_into();
+                bytes.map(Self).map_err(|_| decode::Error::message(concat!($len, " bytes expected")).at(at))
+            }
+        }
+    };
+}
+
+fixed_bytes! {
+    /// SHA-256 of something that was hashed on purpose: an event's Sig_structure, a photo, a note, a part of the address with its salt.
+    Hash, 32
+}
+
+fixed_bytes! {
+    /// HMAC-SHA-256 of something: a nonce only the seller can make, a proof that a label was read.
+    Mac, 32
+}
+
+fixed_bytes! {
+    /// The recipient's code. Worth nothing before the delivery but to be shown; shown in the log it proves the receipt.
+    ReceiptCode, 16
+}
 
 /// The name of an event: SHA-256 of its Sig_structure.
 pub type EventId = Hash;
@@ -99,18 +144,6 @@ impl Hash {
     }
 }
 
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Hex(&self.0), f)
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..", Hex(&self.0[..6]))
-    }
-}
-
 /// Bytes shown in hexadecimal.
 pub(crate) struct Hex<'b>(pub(crate) &'b [u8]);
 
@@ -120,17 +153,52 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-impl<C> Encode<C> for Hash {
-    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
-        e.bytes(&self.0)?.ok()
+/// A text of at most `MAX` bytes of UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Text<const MAX: usize>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+        let text = text.into();
+        match text.len() {
+            size if size > MAX => Err(NameError::Length { what: "text", size, limit: MAX }),
+            _ => Ok(Self(text)),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl<'b, C> Decode<'b, C> for Hash {
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    /// Texts may be personal: only their length is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+impl<C, const MAX: usize> Encode<C> for Text<MAX> {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C, const MAX: usize> Decode<'b, C> for Text<MAX> {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
         let at = d.position();
-        let bytes = d.bytes()?.try_into().map_err(|_| decode::Error::message("a hash has 32 bytes").at(at))?;
-        Ok(Self(bytes))
+        Self::new(d.str()?).map_err(|error| decode::Error::message(error).at(at))
+    }
+}
+
+/// Bytes that are carried and checked elsewhere.
+#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Bytes(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bytes({})", self.0.len())
     }
 }
 
