@@ -20,7 +20,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::metrics::{HttpMetrics, track};
+use crate::probes::Gate;
 use crate::problem;
 use crate::revocation::{Revocations, refuse_revoked};
 use crate::telemetry::report;
@@ -86,7 +88,7 @@ impl Default for Limits {
     }
 }
 
-/// The outside of a service: its routes inside all layers, ready for `serve` or for a test's `oneshot`.
+/// The outside of a service: its routes inside all layers, ready for a [`Server`] or for a test's `oneshot`.
 pub fn app(routes: Router, http: HttpMetrics, revocations: Revocations, limits: &Limits) -> Router {
     routes
         .layer(DefaultBodyLimit::max(limits.body))
@@ -106,38 +108,54 @@ pub async fn bind(addr: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })
 }
 
-/// Serves `app` on `listener` until `shutdown`, then drains within the limit. New material is used from the next
-/// connection on; live ones go on.
-pub async fn serve(
-    listener: TcpListener,
-    app: Router,
-    mut material: watch::Receiver<Arc<Material>>,
-    clients: ClientAuth,
-    (limits, metrics): (Limits, TlsMetrics),
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let first = material.borrow_and_update().clone();
-    metrics.not_after.set(first.not_after());
-    let config = RustlsConfig::from_config(configuration(&first, clients).map_err(Error::Tls)?);
-    let handle = Handle::new();
-    let drain = tokio::spawn(drain_at(shutdown, handle.clone(), limits.drain));
-    let reload = tokio::spawn(reload(material, clients, config.clone(), metrics.clone()));
+/// A TLS listener and all it needs.
+#[derive(Debug)]
+pub struct Server {
+    pub listener: TcpListener,
+    /// The routes inside their layers, as [`app`] makes them.
+    pub app: Router,
+    /// Leaf and roots; a new value is used from the next connection on, live ones go on.
+    pub material: watch::Receiver<Arc<Material>>,
+    pub clients: ClientAuth,
+    pub limits: Limits,
+    pub metrics: TlsMetrics,
+    /// Open while new connections are welcome.
+    pub gate: Gate,
+}
 
-    let listener = listener.into_std().map_err(Error::Listener)?;
-    let server = axum_server::from_tcp(listener).map_err(Error::Listener)?;
-    let mut server = server.acceptor(door::Door::new(config, &limits, metrics)).handle(handle);
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(64 << 10);
-    server
-        .http_builder()
-        .http2()
+impl Server {
+    /// Serves until `shutdown`, then drains within the limit.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
+        let first = self.material.borrow_and_update().clone();
+        self.metrics.not_after.set(first.not_after());
+        let config = RustlsConfig::from_config(configuration(&first, self.clients).map_err(Error::Tls)?);
+        let handle = Handle::new();
+        let beside = async {
+            tokio::join!(
+                drain_at(shutdown, handle.clone(), (self.limits.drain, self.gate)),
+                reload(self.material, self.clients, config.clone(), self.metrics.clone()),
+            )
+        };
+        let listener = self.listener.into_std().map_err(Error::Listener)?;
+        let server = axum_server::from_tcp(listener).map_err(Error::Listener)?;
+        let door = door::Door::new(config.clone(), &self.limits, self.metrics.clone());
+        let mut server = server.acceptor(door).handle(handle.clone());
+        limit(server.http_builder(), self.limits.head);
+        let serving = server.serve(self.app.into_make_service());
+        tokio::select! {
+            served = serving => served.map_err(Error::Serve),
+            _ = async { beside.await; std::future::pending::<()>().await } => Ok(()),
+        }
+    }
+}
+
+fn limit(http: &mut Builder<TokioExecutor>, head: Duration) {
+    http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 << 10);
+    http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Some(limits.head))
+        .keep_alive_interval(Some(head))
         .max_concurrent_streams(128)
         .max_header_list_size(32 << 10);
-    let served = server.serve(app.into_make_service()).await.map_err(Error::Serve);
-    drain.abort();
-    reload.abort();
-    served
 }
 
 fn configuration(material: &Material, clients: ClientAuth) -> Result<Arc<rustls::ServerConfig>, tls::Error> {
@@ -146,8 +164,10 @@ fn configuration(material: &Material, clients: ClientAuth) -> Result<Arc<rustls:
     Ok(Arc::new(config))
 }
 
-async fn drain_at(shutdown: CancellationToken, handle: Handle<SocketAddr>, limit: Duration) {
+async fn drain_at(shutdown: CancellationToken, handle: Handle<SocketAddr>, (limit, gate): (Duration, Gate)) {
+    gate.open();
     shutdown.cancelled().await;
+    gate.close("draining");
     tracing::info!(connections = handle.connection_count(), "draining");
     handle.graceful_shutdown(Some(limit));
 }

@@ -35,9 +35,11 @@ async fn a_request_under_way_is_finished_and_nobody_new_let_in() {
     assert_eq!(idle.get("/").await.unwrap().status, 200);
     busy.send("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     entered.acquire().await.unwrap().forget();
+    assert!(server.probes.ready());
 
     server.shutdown.cancel();
     assert!(idle.closed().await);
+    assert_eq!(server.probes.word("api").as_deref(), Some("draining"));
     until("new connections are refused", async || TcpStream::connect(server.addr).await.err()).await;
     leave.add_permits(1);
     assert_eq!(busy.answer().await.unwrap().body, "finished");

@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::metrics::{HttpMetrics, Metrics};
 use waybill_chassis::peer::Peer;
+use waybill_chassis::probes::Probes;
 use waybill_chassis::revocation::{self, Feed, List};
 use waybill_chassis::server::{self, Limits, TlsMetrics};
 use waybill_chassis::tls::{self, ClientAuth};
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) feed: Feed,
     pub(crate) metrics: Metrics,
+    pub(crate) probes: Probes,
     pub(crate) shutdown: CancellationToken,
     pub(crate) ended: JoinHandle<Result<(), server::Error>>,
 }
@@ -56,9 +58,11 @@ async fn start_in(dir: tempfile::TempDir, clients: ClientAuth, routes: Router, l
     let material = tls::watch_dir(dir.path(), POLL, shutdown.clone()).await.unwrap();
     let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let counts = TlsMetrics::new(&metrics);
-    let ended = tokio::spawn(server::serve(listener, app, material, clients, (limits, counts), shutdown.clone()));
-    Server { addr, dir, feed, metrics, shutdown, ended }
+    let (counts, probes) = (TlsMetrics::new(&metrics), Probes::new());
+    let gate = probes.gate("api");
+    let server = server::Server { listener, app, material, clients, limits, metrics: counts, gate };
+    let ended = tokio::spawn(server.run(shutdown.clone()));
+    Server { addr, dir, feed, metrics, probes, shutdown, ended }
 }
 
 impl Server {

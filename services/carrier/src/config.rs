@@ -1,0 +1,30 @@
+//! Every setting of the Carrier API: a flag, an environment variable and a line of help each. Nothing else reads the
+//! environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use waybill_chassis::probes::ProbeArgs;
+use waybill_chassis::telemetry::LogArgs;
+
+/// The Carrier API: carriers report to it, permitted people read from it
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Namespace whose carriers and Deliveries it serves
+    #[arg(long, env = "WAYBILL_NAMESPACE")]
+    pub namespace: String,
+
+    /// Folder with tls.crt, tls.key and ca.crt; followed while running
+    #[arg(long, env = "WAYBILL_TLS_DIR", default_value = "/etc/waybill/tls", value_name = "DIR")]
+    pub tls_dir: PathBuf,
+
+    /// Address of the Carrier API
+    #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5001", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}

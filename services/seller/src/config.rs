@@ -1,0 +1,53 @@
+//! Every setting of the Seller service: a flag, an environment variable and a line of help each. Nothing else reads the
+//! environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use waybill_chassis::probes::ProbeArgs;
+use waybill_chassis::telemetry::LogArgs;
+
+/// The Seller service: Seller API on every replica, distribution on the one that holds the Lease
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Namespace of the Seller
+    #[arg(long, env = "WAYBILL_NAMESPACE")]
+    pub namespace: String,
+
+    /// Name of the Seller
+    #[arg(long, env = "WAYBILL_NAME")]
+    pub name: String,
+
+    /// Uid of the Seller: its name at the broker
+    #[arg(long, env = "WAYBILL_UID")]
+    pub uid: String,
+
+    /// Name this replica holds the Lease under; the pod's name
+    #[arg(long, env = "WAYBILL_POD")]
+    pub pod: String,
+
+    /// The broker's listener for sellers
+    #[arg(long, env = "WAYBILL_BROKER", value_name = "HOST:PORT")]
+    pub broker: String,
+
+    /// Folder with tls.crt, tls.key and ca.crt; followed while running
+    #[arg(long, env = "WAYBILL_TLS_DIR", default_value = "/etc/waybill/tls", value_name = "DIR")]
+    pub tls_dir: PathBuf,
+
+    /// Address of the Seller API
+    #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl Args {
+    /// Name of everything made for this Seller, its Lease among them.
+    pub fn workload(&self) -> String {
+        format!("wb-seller-{}", self.name)
+    }
+}

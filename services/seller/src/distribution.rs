@@ -1,0 +1,130 @@
+//! The conversation with carriers: only the Lease holder has one, because one identity is one session at the broker.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use waybill_chassis::probes::Gate;
+use waybill_link::{Inbox, Link, LinkMetrics, Settings, SettingsError};
+
+use crate::election::holder;
+use crate::metrics::SellerMetrics;
+
+/// What distribution is made of.
+#[derive(Debug)]
+pub(crate) struct Distribution {
+    pub(crate) settings: Settings,
+    pub(crate) tls: watch::Receiver<Arc<ClientConfig>>,
+    pub(crate) holds: watch::Receiver<bool>,
+    pub(crate) lease: watch::Receiver<Option<Arc<Lease>>>,
+    pub(crate) gate: Gate,
+    pub(crate) metrics: SellerMetrics,
+    pub(crate) link_metrics: LinkMetrics,
+}
+
+impl Distribution {
+    /// Connects while this replica holds the Lease; returns after `shutdown`, with the session ended.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), SettingsError> {
+        loop {
+            let held = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                held = self.stand_by() => held,
+            };
+            if !held {
+                return Ok(());
+            }
+            self.converse(&shutdown).await?;
+        }
+    }
+
+    /// Returns true when the Lease is ours, false when nobody will ever say so.
+    async fn stand_by(&mut self) -> bool {
+        loop {
+            let holds = *self.holds.borrow_and_update();
+            let taken = holder(self.lease.borrow_and_update().as_deref()).is_some();
+            self.metrics.lease_held.set(i64::from(holds));
+            show(&self.gate, state(holds, taken, false));
+            if holds {
+                return true;
+            }
+            let alive = tokio::select! {
+                changed = self.holds.changed() => changed.is_ok(),
+                changed = self.lease.changed() => changed.is_ok(),
+            };
+            if !alive {
+                return false;
+            }
+        }
+    }
+
+    /// One term of office: a session kept up until the Lease is lost or the process ends.
+    async fn converse(&mut self, shutdown: &CancellationToken) -> Result<(), SettingsError> {
+        let (link, inbox, driver) =
+            waybill_link::link(self.settings.clone(), self.tls.clone(), self.link_metrics.clone())?;
+        let end = shutdown.child_token();
+        let mut session = pin!(driver.run(end.clone()));
+        tokio::select! {
+            () = &mut session => {}
+            // Closed counts as lost: nobody watches the Lease any more.
+            _ = self.holds.wait_for(|holds| !holds) => {
+                end.cancel();
+                session.await;
+            }
+            () = follow(&self.gate, link) => {}
+            () = ignore(inbox, &self.metrics) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The broker as `/readyz` shows it: connected, standby, or a closed gate with what is missing.
+fn state(holds: bool, taken: bool, connected: bool) -> (bool, &'static str) {
+    match (holds, taken, connected) {
+        (true, _, true) => (true, "connected"),
+        (true, _, false) => (false, "connecting"),
+        (false, true, _) => (true, "standby"),
+        (false, false, _) => (false, "electing"),
+    }
+}
+
+fn show(gate: &Gate, (open, word): (bool, &'static str)) {
+    if open { gate.open_as(word) } else { gate.close(word) }
+}
+
+async fn follow(gate: &Gate, link: Link) {
+    let mut connected = link.connected();
+    loop {
+        show(gate, state(true, true, *connected.borrow_and_update()));
+        if connected.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Takes and counts what carriers send; nobody answers yet, and a full inbox would slow the broker down.
+async fn ignore(mut inbox: Inbox, metrics: &SellerMetrics) {
+    while inbox.recv().await.is_some() {
+        metrics.unread.inc();
+    }
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_holder_waits_for_the_broker() {
+        assert_eq!(state(true, true, true), (true, "connected"));
+        assert_eq!(state(true, true, false), (false, "connecting"));
+        assert_eq!(state(false, true, false), (true, "standby"));
+    }
+
+    #[test]
+    fn a_replica_is_not_ready_while_nobody_distributes() {
+        assert_eq!(state(false, false, false), (false, "electing"));
+    }
+}

@@ -1,0 +1,38 @@
+//! What a Seller service counts beside what every service does. No name of an order or a person is a label.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use waybill_chassis::metrics::Metrics;
+
+use crate::orders::Book;
+
+/// The families of this service.
+#[derive(Debug, Clone, Default)]
+pub struct SellerMetrics {
+    pub(crate) lease_held: Gauge,
+    pub(crate) unread: Counter,
+    orders: Gauge,
+    faults: Gauge,
+}
+
+impl SellerMetrics {
+    /// Registers the families.
+    pub fn new(metrics: &Metrics) -> Self {
+        let families = Self::default();
+        metrics.register(|registry| {
+            let registry = registry.sub_registry_with_prefix("seller");
+            registry.register("lease_held", "1 on the replica that distributes", families.lease_held.clone());
+            registry.register("messages_unread", "Messages nobody reads yet", families.unread.clone());
+            registry.register("orders", "Orders that can be used", families.orders.clone());
+            registry.register("order_faults", "Secrets and keys that cannot", families.faults.clone());
+        });
+        families
+    }
+
+    /// Shows a book's size.
+    pub(crate) fn show(&self, book: &Book) {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.orders.set(count(book.len()));
+        self.faults.set(count(book.faults().len()));
+    }
+}
