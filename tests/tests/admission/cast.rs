@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Cast {
     pub(crate) namespace: Namespace,
     pub(crate) operator: Client,
+    /// The service of the Seller `acme`.
     pub(crate) seller: Client,
+    /// The service of another Seller, who bears the name of the Carrier `truck`.
     pub(crate) other_seller: Client,
     pub(crate) carrier_api: Client,
     pub(crate) user: Client,
@@ -37,7 +39,7 @@ impl Cast {
             namespace: namespace.clone(),
             operator: cluster.as_account(&home, "waybill-operator"),
             seller: cluster.as_account(&namespace.name, "wb-seller-acme"),
-            other_seller: cluster.as_account(&namespace.name, "wb-seller-other"),
+            other_seller: cluster.as_account(&namespace.name, "wb-seller-truck"),
             carrier_api: cluster.as_account(&namespace.name, "waybill-carrier-api"),
             user: cluster.as_user("dora", &["system:authenticated"]),
             admin: cluster.as_user("root", &["system:masters", "system:authenticated"]),
@@ -58,7 +60,7 @@ impl Cast {
         let group = "rbac.authorization.k8s.io";
         let binding = json!({"metadata": {"name": "writers"},
             "roleRef": {"apiGroup": group, "kind": "Role", "name": "writers"},
-            "subjects": [account(home, "waybill-operator"), account(own, "wb-seller-acme"), account(own, "wb-seller-other"),
+            "subjects": [account(home, "waybill-operator"), account(own, "wb-seller-acme"), account(own, "wb-seller-truck"),
                 account(own, "waybill-carrier-api"), {"kind": "User", "apiGroup": group, "name": "dora"}]});
         create::<Role>(&self.namespace.api(), rules).await;
         create::<RoleBinding>(&self.namespace.api(), binding).await;
@@ -97,7 +99,7 @@ impl Cast {
 
     pub(crate) async fn participants(&self) {
         create::<Seller>(&self.as_seen_by(&self.user), json!({"metadata": paused(SELLER), "spec": {}})).await;
-        create::<Seller>(&self.as_seen_by(&self.user), json!({"metadata": paused("other"), "spec": {}})).await;
+        create::<Seller>(&self.as_seen_by(&self.user), json!({"metadata": paused("truck"), "spec": {}})).await;
         let truck = json!({"metadata": paused("truck"), "spec": {"kind": "truck"}});
         create::<Carrier>(&self.as_seen_by(&self.user), truck).await;
     }

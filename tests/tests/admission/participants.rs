@@ -19,8 +19,9 @@ async fn the_operator_says_whom_to_trust_and_nobody_else() {
             let seller = cast.write_status::<Seller>(client, "acme", statement()).await;
             forbidden(seller, "the status of Seller acme says whom to trust: only the operator writes it");
         }
-        for client in [&cast.user, &cast.admin, &cast.carrier_api, &cast.seller] {
-            let carrier = cast.write_status::<Carrier>(client, "truck", statement()).await;
+        for client in [&cast.user, &cast.admin, &cast.carrier_api, &cast.seller, &cast.other_seller] {
+            let orders = json!({"conditions": [condition("OrdersAvailable")]});
+            let carrier = cast.write_status::<Carrier>(client, "truck", orders).await;
             forbidden(carrier, "the status of Carrier truck says whom to trust: only the operator writes it");
         }
         cast.write_status::<Seller>(&cast.operator, "acme", statement())

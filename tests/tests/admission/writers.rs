@@ -62,7 +62,7 @@ async fn nobody_else_writes_a_deliverys_status_cluster_administrators_included()
                 forbidden(cast.write_status::<Delivery>(client, "upc-1", status).await, &by_hand(who));
             }
         }
-        let another = format!("system:serviceaccount:{}:wb-seller-other", namespace.name);
+        let another = format!("system:serviceaccount:{}:wb-seller-truck", namespace.name);
         let outcome = cast.write_status::<Delivery>(&cast.other_seller, "upc-1", json!({"phase": "Accepted"})).await;
         forbidden(outcome, &by_hand(&another));
     })
@@ -75,6 +75,9 @@ async fn the_operator_never_says_what_happened_to_the_parcel() {
         let cast = Cast::assemble(&namespace).await;
         cast.delivery("upc-1").await;
         cast.running_delivery("upc-2").await;
+        cast.delivery("upc-3").await;
+        let accepted = json!({"phase": "Accepted", "custody": log(&["Accepted"])});
+        cast.write_status::<Delivery>(&cast.seller, "upc-3", accepted).await.expect("the seller's first event");
         let derived = "the operator never writes stage, attempt, carrierUid or proof";
         let phase = "the operator sets phase and finishedAt only while the custody log is empty";
         for (name, status, message) in [
@@ -86,6 +89,7 @@ async fn the_operator_never_says_what_happened_to_the_parcel() {
             ("upc-1", json!({"proof": {"scanned": true}}), derived),
             ("upc-1", json!({"phase": "Accepted"}), phase),
             ("upc-2", json!({"phase": "ReturnToSender"}), phase),
+            ("upc-3", json!({"phase": "Cancelled"}), phase),
             ("upc-2", json!({"finishedAt": "2026-12-01T09:30:00Z"}), phase),
             ("upc-1", json!({"conditions": [condition("Delivered")]}), "not Delivered"),
         ] {
@@ -163,7 +167,7 @@ async fn the_last_sixteen_entries_are_kept_for_endings() {
             let outcome = cast.write_status::<Delivery>(&cast.carrier_api, "upc-1", json!({ "custody": more })).await;
             forbidden(outcome, "the last 16 of the log's 256 entries are kept for events that end a delivery");
         }
-        custody.extend([entry("Seller", 240, "ReturnToSender"), entry("Transport", 241, "Returned")]);
+        custody.extend([entry("Seller", 240, "ReturnRequested"), entry("Transport", 241, "GivenBack")]);
         let ended = json!({ "custody": custody });
         cast.write_status::<Delivery>(&cast.seller, "upc-1", ended).await.expect("room for the ending");
     })

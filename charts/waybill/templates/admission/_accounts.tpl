@@ -9,8 +9,8 @@
 ["Admitted", "Ready", "Reconciling", "Stalled"]
 {{- end }}
 
-{{/* CEL: events that end a delivery or an attempt, or record something about its end. */}}
+{{/* CEL: events that end an attempt, a delivery or a proof: those of `Kind::is_ending` in services/protocol. */}}
 {{- define "waybill.endings" -}}
-{{ list "Delivered" "AttemptFailed" "Refused" "Damaged" "Lost" "OnHold" "ReturnToSender" "Returned" "Cancelled" "Received"
-  "ProofAttached" "Corrected" "Found" "Erased" "Forgotten" | toJson }}
+{{ list "Delivered" "ProofAttached" "ReceiptProved" "AttemptFailed" "OnHold" "Refused" "Damaged" "Lost" "Found" "Cancelled"
+  "ReturnRequested" "GivenBack" "ReturnReceived" "Countersigned" "Corrected" "Erased" "Forgotten" | toJson }}
 {{- end }}

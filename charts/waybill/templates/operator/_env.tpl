@@ -42,7 +42,7 @@
   value: {{ .limits.memory | quote }}
 {{- end }}
 - name: WAYBILL_STALL_AFTER
-  value: {{ .Values.operator.stallAfter | quote }}
+  value: {{ .Values.deliveries.stallAfter | quote }}
 - name: WAYBILL_CONCURRENCY
   value: {{ .Values.operator.concurrency | quote }}
 - name: WAYBILL_LOG
