@@ -91,3 +91,22 @@ pub struct Args {
     #[command(flatten)]
     pub probes: ProbeArgs,
 }
+
+impl Args {
+    pub(crate) fn identity(&self) -> crate::identity::Settings {
+        crate::identity::Settings {
+            namespace: self.namespace.clone(),
+            broker_host: self.broker_host.clone(),
+            broker_url: self.broker_url.clone().filter(|url| !url.is_empty()),
+            broker_external_names: named(&self.broker_external_names),
+            carrier_api_external_names: named(&self.carrier_api_external_names),
+            ca_ttl: self.ca_ttl.get(),
+            ca_overlap: self.ca_overlap.get(),
+        }
+    }
+}
+
+/// An empty variable is a list with one empty name; that is nobody.
+fn named(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}

@@ -25,8 +25,10 @@ use tokio_util::task::TaskTracker;
 use waybill_crds::{Carrier, DeliveryView, FIELD_MANAGER, Seller, label};
 
 pub(crate) use reflect::{Cached, Change};
+pub(crate) use routes::{CARRIER_API, started};
 
 use crate::context::{Context, Scope};
+use crate::identity::Owner;
 use crate::queue::Queue;
 use guard::Guarded;
 use index::Index;
@@ -60,12 +62,6 @@ impl Queues {
     }
 }
 
-/// Someone whose certificates must not outlive them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Departed {
-    pub uid: String,
-}
-
 /// The objects the operator made, of each kind it makes.
 #[derive(Clone)]
 pub(crate) struct Children {
@@ -85,6 +81,7 @@ pub(crate) struct Caches {
     pub carriers: Store<Carrier>,
     pub deliveries: Store<DeliveryView>,
     pub namespaces: Store<NamespaceMeta>,
+    pub secrets: Store<SecretMeta>,
     pub children: Children,
     pub index: Arc<Index>,
     synced: Arc<[(&'static str, Synced)]>,
@@ -101,9 +98,15 @@ impl Caches {
         }
     }
 
-    /// The labels of a namespace, and whether it is going away.
-    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
-        self.namespaces.get(&ObjectRef::new(name))
+    /// Whether Deliveries of the namespace may bring their Seller and Carrier into being.
+    pub(crate) fn auto_creates(&self, namespace: &str) -> bool {
+        self.namespaces.get(&ObjectRef::new(namespace)).is_some_and(|namespace| routes::auto_creates(&namespace))
+    }
+
+    /// Whether the namespace is going away; nothing can be made in it then.
+    pub(crate) fn namespace_ends(&self, namespace: &str) -> bool {
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 }
 
@@ -111,7 +114,7 @@ impl Caches {
 pub(crate) fn start(
     context: &Context,
     queues: &Queues,
-    departed: mpsc::UnboundedSender<Departed>,
+    departed: mpsc::UnboundedSender<Owner>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Caches {
@@ -124,7 +127,7 @@ pub(crate) fn start(
         })
     };
     let carriers = {
-        let (index, queues, departed) = (index.clone(), queues.clone(), departed.clone());
+        let (index, queues, departed) = (index.clone(), queues.clone(), departed);
         starter.named("carriers", watcher::Config::default(), drop_foreign, move |change: &Change<'_, Carrier>| {
             routes::carrier(change, &index, &queues, &departed);
         })
@@ -140,9 +143,9 @@ pub(crate) fn start(
         let (queues, deliveries) = (queues.clone(), deliveries.clone());
         move |change| routes::namespace(change, &deliveries, &queues)
     });
-    starter.secrets(queues.clone(), departed);
+    let secrets = starter.secrets(queues.clone());
     let children = starter.children(queues);
-    Caches { sellers, carriers, deliveries, namespaces, children, index, synced: starter.synced.into() }
+    Caches { sellers, carriers, deliveries, namespaces, secrets, children, index, synced: starter.synced.into() }
 }
 
 struct Starter<'a> {
@@ -189,11 +192,9 @@ impl Starter<'_> {
         self.begin("namespaces", Reflector { parts, trim: drop_foreign, metrics: self.context.metrics.clone() }, tell)
     }
 
-    /// Nothing reads these; a change of a Secret the operator made wakes its owner.
-    fn secrets(&mut self, queues: Queues, _departed: mpsc::UnboundedSender<Departed>) {
-        self.named("secrets", ours(), drop_foreign, move |change: &Change<'_, SecretMeta>| {
-            routes::child(change, &queues)
-        });
+    /// A change of a Secret the operator made wakes its owner.
+    fn secrets(&mut self, queues: Queues) -> Store<SecretMeta> {
+        self.named("secrets", ours(), drop_foreign, move |change: &Change<'_, SecretMeta>| routes::child(change, &queues))
     }
 
     fn children(&mut self, queues: &Queues) -> Children {

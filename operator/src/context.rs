@@ -6,6 +6,7 @@ use kube::{Api, Client, Resource};
 
 use crate::args::Args;
 use crate::events::Events;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 
 /// The one field manager of everything the operator applies.
@@ -17,6 +18,7 @@ pub struct Context {
     pub client: Client,
     pub settings: Arc<Args>,
     pub scope: Scope,
+    pub identity: Identity,
     pub events: Events,
     pub metrics: Metrics,
 }

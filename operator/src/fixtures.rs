@@ -118,3 +118,15 @@ fn readiness(ready: bool) -> Wanted {
         observed_generation: Some(1),
     }
 }
+
+/// The settings' defaults.
+pub(crate) fn settings() -> crate::Args {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: crate::Args,
+    }
+    let mut args = <Line as clap::Parser>::parse_from(["operator"]).args;
+    args.image = "registry.example/waybill:1".into();
+    args
+}

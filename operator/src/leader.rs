@@ -30,6 +30,11 @@ pub struct Candidate {
     pub identity: String,
 }
 
+/// The pod's name, so that a container restarted in its pod goes on at once; a made-up one where there is none.
+pub fn identity(pod: &str) -> String {
+    if pod.is_empty() { format!("operator-{:016x}", rand::random::<u64>()) } else { pod.to_owned() }
+}
+
 /// Takes part until `shutdown`, then gives the Lease back. `leads` shows whether this replica leads now.
 pub async fn campaign(
     client: Client,

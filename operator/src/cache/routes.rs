@@ -9,7 +9,8 @@ use waybill_crds::{Carrier, ConditionType, DeliveryView, Phase, Seller, conditio
 
 use super::index::{By, Index};
 use super::reflect::Change;
-use super::{Departed, NamespaceMeta, Queues};
+use super::{NamespaceMeta, Queues};
+use crate::identity::{Kind, Owner};
 
 /// Component of the Carrier API's objects: they belong to a namespace, not to one Carrier.
 pub(crate) const CARRIER_API: &str = "carrier-api";
@@ -18,13 +19,13 @@ pub(super) fn seller(
     change: &Change<'_, Seller>,
     index: &Index,
     queues: &Queues,
-    departed: &mpsc::UnboundedSender<Departed>,
+    departed: &mpsc::UnboundedSender<Owner>,
 ) {
     let facts = |seller: &Seller| {
         let ready = is_ready(seller.status.as_ref().map(|status| &status.conditions[..]));
         (seller.uid(), seller.spec.suspended, ready, seller.spec.stall_after)
     };
-    told_of_departure(change, departed);
+    tell_departure(Kind::Seller, change, departed);
     let any = change.any();
     queues.sellers.push(ObjectRef::from_obj(any));
     if change.old.map(facts) != change.new.map(facts) {
@@ -36,13 +37,13 @@ pub(super) fn carrier(
     change: &Change<'_, Carrier>,
     index: &Index,
     queues: &Queues,
-    departed: &mpsc::UnboundedSender<Departed>,
+    departed: &mpsc::UnboundedSender<Owner>,
 ) {
     let facts = |carrier: &Carrier| {
         let ready = is_ready(carrier.status.as_ref().map(|status| &status.conditions[..]));
         (carrier.uid(), carrier.spec.suspended, carrier.spec.revoked, carrier.spec.camera, ready)
     };
-    told_of_departure(change, departed);
+    tell_departure(Kind::Carrier, change, departed);
     let any = change.any();
     let namespace = any.namespace().unwrap_or_default();
     queues.carriers.push(ObjectRef::from_obj(any));
@@ -132,10 +133,11 @@ fn wake(index: &Index, by: By, namespace: &str, value: &str, queues: &Queues) {
 }
 
 /// Deleted, or deleted and made anew under the same name: the former one's certificates end.
-fn told_of_departure<K: Resource>(change: &Change<'_, K>, departed: &mpsc::UnboundedSender<Departed>) {
-    let Some(old) = change.old.and_then(|old| old.meta().uid.clone()) else { return };
-    if change.new.and_then(|new| new.meta().uid.clone()) != Some(old.clone()) {
-        // Without a receiver the operator is ending; the sweep of the next one finds it.
-        let _ = departed.send(Departed { uid: old });
-    }
+fn tell_departure<K: Resource>(kind: Kind, change: &Change<'_, K>, departed: &mpsc::UnboundedSender<Owner>) {
+    let uid = |object: &K| object.meta().uid.clone();
+    let Some(old) = change.old.filter(|old| change.new.and_then(uid) != uid(old)) else { return };
+    let meta = old.meta();
+    let (Some(namespace), Some(name), Some(uid)) = (&meta.namespace, &meta.name, uid(old)) else { return };
+    // Without a receiver the operator is ending; the next one's sweep finds it.
+    let _ = departed.send(Owner { kind, namespace: namespace.clone(), name: name.clone(), uid });
 }

@@ -1,0 +1,154 @@
+//! Everything a Delivery names. From the cache; only a participant it doesn't show is asked for once, because it may have been
+//! created in the same breath. No judgement here.
+
+use jiff::SignedDuration;
+use kube::api::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use waybill_crds::{Carrier, ConditionType, DeliveryView, Reason, Seller, condition};
+
+use crate::cache::index::By;
+use crate::cache::{Caches, started};
+use crate::context::Context;
+
+/// What could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("failed to ask for {kind} {name}")]
+    Ask {
+        kind: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+}
+
+/// A participant as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Known<T> {
+    Here(T),
+    /// It exists, and the cache will show it in a moment.
+    Arriving,
+    Missing,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SellerFacts {
+    pub uid: String,
+    pub suspended: bool,
+    pub provisioned: bool,
+    pub stall_after: Option<SignedDuration>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CarrierFacts {
+    pub uid: String,
+    pub suspended: bool,
+    pub revoked: bool,
+    pub camera: bool,
+    pub provisioned: bool,
+}
+
+/// What the decision is made from, besides the Delivery itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    pub namespace_ends: bool,
+    pub auto_create: bool,
+    pub seller: Known<SellerFacts>,
+    /// None if the Delivery names none.
+    pub carrier: Option<Known<CarrierFacts>>,
+    /// The Delivery that has the better claim on the same UPC.
+    pub rival: Option<String>,
+    pub stall_after: SignedDuration,
+}
+
+pub(super) async fn dereference(context: &Context, caches: &Caches, delivery: &DeliveryView) -> Result<Facts, Error> {
+    let namespace = delivery.namespace().unwrap_or_default();
+    let seller = match caches.sellers.get(&ObjectRef::new(&delivery.spec.seller).within(&namespace)) {
+        Some(seller) => Known::Here(seller_facts(&seller)),
+        None if is_told(delivery, Reason::SellerMissing) => Known::Missing,
+        None => ask::<Seller, _>(context, &namespace, &delivery.spec.seller).await?,
+    };
+    let carrier = match &delivery.spec.carrier {
+        None => None,
+        Some(name) => Some(match caches.carriers.get(&ObjectRef::new(name).within(&namespace)) {
+            Some(carrier) => Known::Here(carrier_facts(&carrier)),
+            None if is_told(delivery, Reason::CarrierMissing) => Known::Missing,
+            None => ask::<Carrier, _>(context, &namespace, name).await?,
+        }),
+    };
+    Ok(Facts {
+        namespace_ends: caches.namespace_ends(&namespace),
+        auto_create: caches.auto_creates(&namespace),
+        seller,
+        carrier,
+        rival: rival(caches, &namespace, delivery),
+        stall_after: signed(context.settings.stall_after.get()),
+    })
+}
+
+fn seller_facts(seller: &Seller) -> SellerFacts {
+    let conditions = seller.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    SellerFacts {
+        uid: seller.uid().unwrap_or_default(),
+        suspended: seller.spec.suspended,
+        // Not its Ready: orders that cannot be read are the Seller's news, and no reason to call an end unprovisioned.
+        provisioned: [ConditionType::CertificatesIssued, ConditionType::WorkloadReady]
+            .into_iter()
+            .all(|type_| condition::is_true(conditions, type_)),
+        stall_after: seller.spec.stall_after.map(|after| signed(after.get())),
+    }
+}
+
+fn carrier_facts(carrier: &Carrier) -> CarrierFacts {
+    let conditions = carrier.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    CarrierFacts {
+        uid: carrier.uid().unwrap_or_default(),
+        suspended: carrier.spec.suspended,
+        revoked: carrier.spec.revoked,
+        camera: carrier.spec.camera,
+        provisioned: condition::is_true(conditions, ConditionType::Ready),
+    }
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+/// Whether its status says so already; the participant's own arrival will wake it.
+fn is_told(delivery: &DeliveryView, reason: Reason) -> bool {
+    let conditions = delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    condition::find(conditions, ConditionType::Admitted).is_some_and(|admitted| admitted.reason == reason.as_str())
+}
+
+async fn ask<K, T>(context: &Context, namespace: &str, name: &str) -> Result<Known<T>, Error>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    match context.api::<PartialObjectMeta<K>>(namespace).get_opt(name).await {
+        Ok(Some(_)) => Ok(Known::Arriving),
+        Ok(None) => Ok(Known::Missing),
+        Err(source) => Err(Error::Ask { kind: K::kind(&()).into_owned(), name: name.to_owned(), source }),
+    }
+}
+
+fn rival(caches: &Caches, namespace: &str, delivery: &DeliveryView) -> Option<String> {
+    let same = caches.index.find(By::Upc, namespace, &delivery.spec.upc);
+    if same.len() < 2 {
+        return None;
+    }
+    same.iter()
+        .filter_map(|name| caches.deliveries.get(&ObjectRef::new(name).within(namespace)))
+        .filter(|other| !other.phase().terminal() && other.metadata.uid != delivery.metadata.uid)
+        .find(|other| claim(other) < claim(delivery))
+        .map(|other| other.name_any())
+}
+
+/// Smaller is better: who is under way, then who was first; the uid decides within one second.
+pub(super) fn claim(delivery: &DeliveryView) -> (bool, Option<jiff::Timestamp>, Option<&str>) {
+    let created = delivery.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    (!started(delivery), created, delivery.metadata.uid.as_deref())
+}

@@ -1,0 +1,97 @@
+//! Everything a Seller's pods need, from what `validate` understood. Pure.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
+use waybill_crds::{GROUP, label};
+
+use super::validate::{Orders, Valid};
+use crate::args::Args;
+use crate::broker;
+use crate::workload::{self, Made, Mount, Peer, Program, Rollout, named, rule};
+
+/// Where the Seller API is served.
+pub(super) const PORT: i32 = 5000;
+pub(crate) const TRUST: &str = "waybill-trust";
+
+/// Made, but not sent.
+pub(super) struct Prepared {
+    pub account: ServiceAccount,
+    pub role: Role,
+    pub binding: RoleBinding,
+    pub lease: Lease,
+    pub service: Service,
+    pub policy: NetworkPolicy,
+    pub budget: PodDisruptionBudget,
+    pub deployment: Deployment,
+}
+
+pub(super) fn build(seller: &Valid, settings: &Args) -> Prepared {
+    let made = Made {
+        namespace: seller.namespace.clone(),
+        name: format!("wb-seller-{}", seller.name),
+        component: "seller",
+        belongs: Some((label::SELLER, seller.name.clone())),
+        owners: vec![seller.owner.clone()],
+    };
+    let program = program(seller, settings, &made);
+    let content = crate::apply::hash(&seller.uid.clone().into());
+    Prepared {
+        account: workload::account(&made),
+        role: workload::role(&made, rights(seller, &made)),
+        binding: workload::binding(&made),
+        // Made here so that the Seller's account needs no right to create Leases, and so that it goes with the Seller.
+        lease: Lease { metadata: made.metadata(), ..Lease::default() },
+        service: workload::service(&made, PORT),
+        policy: workload::policy(&made, Some(PORT), &peers(seller, settings)),
+        budget: workload::budget(&made),
+        deployment: workload::deployment(&made, &program, settings.seller_replicas, Rollout::Overlapping, &content),
+    }
+}
+
+fn program<'a>(seller: &Valid, settings: &'a Args, made: &Made) -> Program<'a> {
+    Program {
+        settings,
+        command: "seller",
+        port: Some(PORT),
+        env: vec![
+            ("WAYBILL_NAMESPACE", seller.namespace.clone()),
+            ("WAYBILL_NAME", seller.name.clone()),
+            ("WAYBILL_UID", seller.uid.clone()),
+            ("WAYBILL_BROKER", broker::for_sellers(settings)),
+        ],
+        mounts: vec![
+            Mount::Secret { variable: "WAYBILL_TLS_DIR", name: format!("{}-tls", made.name) },
+            Mount::Secret { variable: "WAYBILL_KEYS_DIR", name: format!("{}-keys", made.name) },
+        ],
+        token: true,
+    }
+}
+
+/// What the Seller's program does today, and nothing that it might do one day. A test compares it with the audit log.
+fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
+    let secrets = match &seller.orders {
+        Orders::Secrets(names) => names.clone(),
+        Orders::Url(_) | Orders::Refused { .. } => Vec::new(),
+    };
+    let own = [seller.name.clone()];
+    let lease = [made.name.clone()];
+    let mut rules = vec![rule(GROUP, "deliveries", &["get", "list", "watch"])];
+    rules.extend(named("", "secrets", &secrets, &["get", "watch"]));
+    rules.extend(named("", "configmaps", &[TRUST.into()], &["get", "watch"]));
+    rules.extend(named(GROUP, "sellers", &own, &["get", "watch"]));
+    rules.extend(named(GROUP, "sellers/status", &own, &["patch"]));
+    rules.extend(named("coordination.k8s.io", "leases", &lease, &["get", "patch"]));
+    rules
+}
+
+fn peers(seller: &Valid, settings: &Args) -> Vec<Peer> {
+    let mut peers = vec![Peer::ApiServer, Peer::Broker(broker::sellers_port(settings))];
+    if matches!(seller.orders, Orders::Url(_)) {
+        peers.push(Peer::Web);
+    }
+    peers
+}

@@ -1,0 +1,63 @@
+//! NetworkPolicies: who may speak to a workload, and to whom it speaks. Everything else is dropped where policies are enforced.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Made;
+
+/// One kind of conversation the workload begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The API server: no selector can name it, so by port.
+    ApiServer,
+    /// The broker's listener of this port, wherever the broker is.
+    Broker(i32),
+    /// The Carrier API of the same namespace.
+    CarrierApi,
+    /// A web address of the user's choosing.
+    Web,
+}
+
+/// Probes and metrics are open to the cluster, the TLS port to anyone (callers prove who they are), and it speaks to `peers` and DNS.
+pub(crate) fn policy(made: &Made, port: Option<i32>, peers: &[Peer]) -> NetworkPolicy {
+    let mut served = vec![tcp(8080)];
+    served.extend(port.map(tcp));
+    let mut egress = vec![NetworkPolicyEgressRule { ports: Some(vec![udp(53), tcp(53)]), to: None }];
+    egress.extend(peers.iter().map(|peer| conversation(made, peer)));
+    let spec = NetworkPolicySpec {
+        pod_selector: Some(super::selected(made)),
+        policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+        ingress: Some(vec![NetworkPolicyIngressRule { ports: Some(served), from: None }]),
+        egress: Some(egress),
+    };
+    NetworkPolicy { metadata: made.metadata(), spec: Some(spec) }
+}
+
+fn conversation(made: &Made, peer: &Peer) -> NetworkPolicyEgressRule {
+    let (ports, to) = match peer {
+        Peer::ApiServer => (vec![tcp(443), tcp(6443)], None),
+        Peer::Broker(port) => (vec![tcp(*port)], None),
+        Peer::CarrierApi => {
+            let name = Made { component: "carrier-api", belongs: None, ..made.clone() };
+            let pods = LabelSelector { match_labels: Some(name.selector()), ..LabelSelector::default() };
+            (
+                vec![tcp(5001)],
+                Some(vec![NetworkPolicyPeer { pod_selector: Some(pods), ..NetworkPolicyPeer::default() }]),
+            )
+        }
+        Peer::Web => (vec![tcp(80), tcp(443)], None),
+    };
+    NetworkPolicyEgressRule { ports: Some(ports), to }
+}
+
+fn tcp(port: i32) -> NetworkPolicyPort {
+    NetworkPolicyPort { port: Some(IntOrString::Int(port)), protocol: Some("TCP".into()), end_port: None }
+}
+
+fn udp(port: i32) -> NetworkPolicyPort {
+    NetworkPolicyPort { protocol: Some("UDP".into()), ..tcp(port) }
+}

@@ -1,0 +1,262 @@
+//! The pod: one container of the one image, under restricted Pod Security, with its root read-only and a token only where it is
+//! used.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
+    DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeProjection,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Made;
+use crate::args::Args;
+
+/// The user every image of ours runs as.
+const USER: i64 = 65532;
+/// Group-readable, because the pod's user is not root.
+const SECRET_MODE: i32 = 0o440;
+/// The kubelet renews the token well before this.
+const TOKEN_SECONDS: i64 = 3600;
+const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Something the program finds as a folder; the variable names the folder to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Mount {
+    Secret {
+        variable: &'static str,
+        name: String,
+    },
+    ConfigMap {
+        variable: &'static str,
+        name: String,
+    },
+    /// Kept over restarts of the container, gone with the pod.
+    Scratch {
+        variable: &'static str,
+    },
+}
+
+/// What runs in the pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Program<'a> {
+    pub settings: &'a Args,
+    /// The subcommand of the one binary.
+    pub command: &'static str,
+    /// The TLS port it serves, if any.
+    pub port: Option<i32>,
+    pub env: Vec<(&'static str, String)>,
+    pub mounts: Vec<Mount>,
+    /// Whether it speaks to the API server, under the account named as the workload.
+    pub token: bool,
+}
+
+impl Mount {
+    fn parts(&self) -> (&'static str, String, Volume) {
+        let volume = |name: &str| Volume { name: name.to_owned(), ..Volume::default() };
+        match self {
+            Self::Secret { variable, name } => {
+                let source = SecretVolumeSource {
+                    secret_name: Some(name.clone()),
+                    default_mode: Some(SECRET_MODE),
+                    ..SecretVolumeSource::default()
+                };
+                let short = folder(variable);
+                (variable, path(&short), Volume { secret: Some(source), ..volume(&short) })
+            }
+            Self::ConfigMap { variable, name } => {
+                let source = ConfigMapVolumeSource { name: name.clone(), ..ConfigMapVolumeSource::default() };
+                let short = folder(variable);
+                (variable, path(&short), Volume { config_map: Some(source), ..volume(&short) })
+            }
+            Self::Scratch { variable } => {
+                let short = folder(variable);
+                (variable, path(&short), Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume(&short) })
+            }
+        }
+    }
+}
+
+/// `WAYBILL_TLS_DIR` becomes `tls`.
+fn folder(variable: &str) -> String {
+    variable.trim_start_matches("WAYBILL_").trim_end_matches("_DIR").to_ascii_lowercase()
+}
+
+fn path(folder: &str) -> String {
+    format!("/var/lib/waybill/{folder}")
+}
+
+impl Program<'_> {
+    pub(super) fn pod(&self, made: &Made) -> PodSpec {
+        let mut volumes: Vec<Volume> = self.mounts.iter().map(|mount| mount.parts().2).collect();
+        if self.token {
+            volumes.push(token());
+        }
+        PodSpec {
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            service_account_name: self.token.then(|| made.name.clone()),
+            containers: vec![self.container()],
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                run_as_group: Some(USER),
+                fs_group: Some(USER),
+                seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+                ..PodSecurityContext::default()
+            }),
+            topology_spread_constraints: Some(vec![TopologySpreadConstraint {
+                max_skew: 1,
+                topology_key: "kubernetes.io/hostname".into(),
+                when_unsatisfiable: "ScheduleAnyway".into(),
+                label_selector: Some(super::selected(made)),
+                ..TopologySpreadConstraint::default()
+            }]),
+            volumes: Some(volumes),
+            ..PodSpec::default()
+        }
+    }
+
+    fn container(&self) -> Container {
+        let mut ports = vec![port("http", 8080)];
+        ports.extend(self.port.map(|number| port("https", number)));
+        Container {
+            name: self.command.to_owned(),
+            image: Some(self.settings.image.clone()),
+            image_pull_policy: Some(self.settings.image_pull_policy.clone()),
+            args: Some(vec![self.command.to_owned()]),
+            env: Some(self.environment()),
+            ports: Some(ports),
+            volume_mounts: Some(self.volume_mounts()),
+            resources: Some(self.resources()),
+            startup_probe: Some(probe("/healthz", 1, 60)),
+            liveness_probe: Some(probe("/healthz", 10, 3)),
+            readiness_probe: Some(probe("/readyz", 2, 3)),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+                ..SecurityContext::default()
+            }),
+            ..Container::default()
+        }
+    }
+
+    fn environment(&self) -> Vec<EnvVar> {
+        let log = &self.settings.log;
+        let format = format!("{:?}", log.format).to_ascii_lowercase();
+        let mut env: Vec<EnvVar> = self.env.iter().map(|(name, value)| plain(name, value)).collect();
+        env.extend(self.mounts.iter().map(|mount| {
+            let (variable, path, _) = mount.parts();
+            plain(variable, &path)
+        }));
+        env.push(EnvVar {
+            name: "WAYBILL_POD".into(),
+            value_from: Some(EnvVarSource {
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".into()),
+                    field_path: "metadata.name".into(),
+                }),
+                ..EnvVarSource::default()
+            }),
+            ..EnvVar::default()
+        });
+        env.extend([plain("WAYBILL_LOG", &log.filter), plain("WAYBILL_LOG_FORMAT", &format)]);
+        env
+    }
+
+    fn volume_mounts(&self) -> Vec<VolumeMount> {
+        let mount = |name: &str, path: String, read_only| VolumeMount {
+            name: name.to_owned(),
+            mount_path: path,
+            read_only: Some(read_only),
+            ..VolumeMount::default()
+        };
+        let mut mounts: Vec<VolumeMount> = self
+            .mounts
+            .iter()
+            .map(|part| {
+                let (_, path, volume) = part.parts();
+                mount(&volume.name, path, !matches!(part, Mount::Scratch { .. }))
+            })
+            .collect();
+        if self.token {
+            mounts.push(mount("token", TOKEN_DIR.into(), true));
+        }
+        mounts
+    }
+
+    fn resources(&self) -> ResourceRequirements {
+        let settings = self.settings;
+        let amounts = |pairs: &[(&str, &String)]| -> BTreeMap<String, Quantity> {
+            pairs.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).clone()))).collect()
+        };
+        ResourceRequirements {
+            requests: Some(amounts(&[("cpu", &settings.pod_cpu_request), ("memory", &settings.pod_memory_request)])),
+            // No CPU limit: throttling a service only delays a parcel.
+            limits: Some(amounts(&[("memory", &settings.pod_memory_limit)])),
+            claims: None,
+        }
+    }
+}
+
+fn plain(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
+}
+
+fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("http".into()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// What a client in a cluster looks for, in the place it looks: a short-lived token, the API server's CA, the namespace.
+fn token() -> Volume {
+    let token =
+        ServiceAccountTokenProjection { expiration_seconds: Some(TOKEN_SECONDS), path: "token".into(), audience: None };
+    let ca = ConfigMapProjection {
+        name: "kube-root-ca.crt".into(),
+        items: Some(vec![KeyToPath { key: "ca.crt".into(), path: "ca.crt".into(), mode: None }]),
+        optional: None,
+    };
+    let namespace = DownwardAPIProjection {
+        items: Some(vec![DownwardAPIVolumeFile {
+            path: "namespace".into(),
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".into()),
+                field_path: "metadata.namespace".into(),
+            }),
+            ..DownwardAPIVolumeFile::default()
+        }]),
+    };
+    let sources = vec![
+        VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() },
+        VolumeProjection { config_map: Some(ca), ..VolumeProjection::default() },
+        VolumeProjection { downward_api: Some(namespace), ..VolumeProjection::default() },
+    ];
+    Volume {
+        name: "token".into(),
+        projected: Some(ProjectedVolumeSource { sources: Some(sources), default_mode: Some(SECRET_MODE) }),
+        ..Volume::default()
+    }
+}
