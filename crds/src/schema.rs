@@ -10,6 +10,5 @@ pub(crate) fn participant_name(kind: &str) -> Rule {
         "self.metadata.name.size() <= {NAME_MAX} && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
     ))
     .message(&*format!("the name of a {kind} has at most {NAME_MAX} characters: lower-case letters, digits and '-'"))
-    .field_path(".metadata.name")
     .reason(Reason::FieldValueInvalid)
 }

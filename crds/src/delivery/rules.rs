@@ -19,16 +19,15 @@ pub(super) fn carrier_may_change() -> Rule {
     let phases = list(Phase::CARRIER_MAY_CHANGE);
     forbid(
         ".spec.carrier",
-        format!("oldSelf.spec.?carrier.orValue('') == self.spec.?carrier.orValue('') || {OLD} in {phases}"),
+        format!("{OLD} in {phases} || {}", unchanged("carrier")),
         format!("carrier may change only while the phase is {}", words(&Phase::CARRIER_MAY_CHANGE)),
     )
 }
 
 pub(super) fn frozen_after_pending(field: &str) -> Rule {
-    let (old, new) = (format!("oldSelf.spec.{field}"), format!("self.spec.{field}"));
     forbid(
         &format!(".spec.{field}"),
-        format!("{OLD} == 'Pending' || (has({old}) == has({new}) && (!has({old}) || {old} == {new}))"),
+        format!("{OLD} == 'Pending' || {}", unchanged(field)),
         format!("{field} is frozen once the phase has left Pending"),
     )
 }
@@ -147,6 +146,13 @@ fn forbid(field_path: &str, rule: String, message: String) -> Rule {
         reason: Some(Reason::FieldValueForbidden),
         optional_old_self: None,
     }
+}
+
+/// A field of the specification absent before and after, or there and equal.
+fn unchanged(field: &str) -> String {
+    let (old, new) = (format!("oldSelf.spec.{field}"), format!("self.spec.{field}"));
+    // Not `.orValue('')`: the cost of comparing that is taken for unbounded.
+    format!("(has({old}) == has({new}) && (!has({old}) || {old} == {new}))")
 }
 
 fn list(phases: impl IntoIterator<Item = Phase>) -> String {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::Request;
 use kube::{Api, Client, CustomResourceExt, Resource};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -59,7 +60,7 @@ async fn define(client: Client) {
 /// The published schema follows the served one, so it is a sign that the handler is up to date.
 async fn serves(client: &Client, crd: &CustomResourceDefinition) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{}/{}", waybill_crds::GROUP, waybill_crds::VERSION);
-    let request = kube::core::Request::new(path).get("", &Default::default()).map_err(|why| why.to_string())?;
+    let request = Request::new(path).list(&ListParams::default()).map_err(|why| why.to_string())?;
     let published: Value = client.request(request).await.map_err(|why| why.to_string())?;
     let kind = &crd.spec.names.kind;
     let schema = &published["components"]["schemas"][format!("dev.waybill.v1alpha1.{kind}")];
