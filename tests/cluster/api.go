@@ -70,23 +70,41 @@ func (a *api) apply(o object) error {
 	return a.call("PATCH", o.path+"?fieldManager=wbnode&force=true", "application/apply-patch+yaml", o.yaml, nil)
 }
 
-// nodeReady is nil when the node's Ready condition is True.
-func (a *api) nodeReady(name string) error {
+// nodeReady is nil when the node's Ready condition is True and the kubelet has been
+// heard of since: a node that lost power is called Ready for a while yet.
+func (a *api) nodeReady(name string, since time.Time) error {
 	var node struct {
-		Status struct {
+		Metadata struct{ CreationTimestamp time.Time }
+		Status   struct {
 			Conditions []struct{ Type, Status, Message string }
 		}
 	}
 	if err := a.get("/api/v1/nodes/"+name, &node); err != nil {
 		return err
 	}
+	if node.Metadata.CreationTimestamp.Before(since.Add(-time.Second)) {
+		if err := a.heardOf(name, since); err != nil {
+			return err
+		}
+	}
 	for _, condition := range node.Status.Conditions {
+		if condition.Type == "Ready" && condition.Status == "True" {
+			return nil
+		}
 		if condition.Type == "Ready" {
-			if condition.Status == "True" {
-				return nil
-			}
 			return fmt.Errorf("node %s is not ready: %s", name, condition.Message)
 		}
 	}
 	return fmt.Errorf("node %s has no Ready condition yet", name)
+}
+
+func (a *api) heardOf(name string, since time.Time) error {
+	var lease struct{ Spec struct{ RenewTime time.Time } }
+	if err := a.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+name, &lease); err != nil {
+		return err
+	}
+	if lease.Spec.RenewTime.Before(since) {
+		return fmt.Errorf("node %s has not been heard of since it started", name)
+	}
+	return nil
 }

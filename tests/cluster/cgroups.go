@@ -191,14 +191,27 @@ func (c *Cluster) emptyCgroups(timeout time.Duration) error {
 	})
 }
 
-// removeCgroups deletes children before parents; a cgroup is busy for a moment after its last process.
+// removeCgroups deletes all, removePodCgroups what the pods of a dead node left: the
+// kubelet loses seconds over each of those.
 func (c *Cluster) removeCgroups(timeout time.Duration) error {
+	return c.removeCgroupsBut(nil, timeout)
+}
+
+func (c *Cluster) removePodCgroups(timeout time.Duration) error {
+	return c.removeCgroupsBut([]string{filepath.Base(c.cgroupRoot()), "system"}, timeout)
+}
+
+// removeCgroupsBut deletes children before parents; a cgroup is busy for a moment after its last process.
+func (c *Cluster) removeCgroupsBut(kept []string, timeout time.Duration) error {
 	return until(timeout, 20*time.Millisecond, func() error {
 		dirs, err := c.cgroupDirs()
 		if err != nil {
 			return err
 		}
 		for i := len(dirs) - 1; i >= 0; i-- {
+			if contains(kept, filepath.Base(dirs[i])) {
+				continue
+			}
 			if e := unix.Rmdir(dirs[i]); e != nil && !errors.Is(e, unix.ENOENT) {
 				err = fmt.Errorf("failed to remove cgroup %s: %w", dirs[i], e)
 			}

@@ -20,6 +20,7 @@ func containerd() Part {
 
 // containerdConfig: the paths are the usual ones, but lead below the cluster's state
 // (mounts.go). restrict_oom_score_adj: without CAP_SYS_RESOURCE every sandbox would fail.
+// disable_apparmor: its profiles would be loaded into the machine's kernel, and stay.
 func containerdConfig(s Settings) string {
 	return fmt.Sprintf(`version = 2
 root = "/var/lib/containerd"
@@ -32,6 +33,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = %q
   restrict_oom_score_adj = true
+  disable_apparmor = true
   disable_tcp_service = true
 
   [plugins."io.containerd.grpc.v1.cri".containerd]

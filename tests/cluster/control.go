@@ -32,7 +32,7 @@ func serveControl(parts *supervisor, forwards *forwards) error {
 	})
 	mux.HandleFunc("GET /forwards", func(w http.ResponseWriter, _ *http.Request) { answer(w, forwards.list(), nil) })
 	mux.HandleFunc("POST /forwards/{target}", func(w http.ResponseWriter, r *http.Request) {
-		address, err := forwards.add(r.PathValue("target"), 0)
+		address, err := forwards.add(r.PathValue("target"))
 		answer(w, Forward{r.PathValue("target"), address}, err)
 	})
 	mux.HandleFunc("DELETE /forwards/{target}", func(w http.ResponseWriter, r *http.Request) {

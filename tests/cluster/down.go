@@ -31,6 +31,10 @@ func (c *Cluster) down() error {
 	release, err := c.lock(false)
 	if errors.Is(err, fs.ErrNotExist) {
 		release = func() {} // the files are gone; cgroups may still be there
+		if dirs, err := c.cgroupDirs(); err == nil && len(dirs) == 0 {
+			fmt.Println("          nothing to remove")
+			return nil
+		}
 	} else if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sort"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,23 +32,21 @@ func newForwards(path string, log io.Writer) *forwards {
 // restore opens the API server's port, which must be the one in the kubeconfig, and
 // what was forwarded when the node last ran.
 func (f *forwards) restore(apiPort int) error {
-	if _, err := f.add(apiTarget, apiPort); err != nil {
-		return err
-	}
 	ports := map[string]int{}
 	if err := readJSON(f.path, &ports); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for target, port := range ports {
-		if _, err := f.add(target, port); err != nil {
+		if _, err := f.listen(target, port); err != nil {
 			say(f.log, "forward to %s is lost: %v", target, err)
 		}
 	}
-	return nil
+	_, err := f.listen(apiTarget, apiPort)
+	return err
 }
 
 // add gives the address outside; the one there is, if the target has one.
-func (f *forwards) add(target string, port int) (string, error) {
+func (f *forwards) add(target string) (string, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if listener, ok := f.open[target]; ok {
@@ -56,13 +55,21 @@ func (f *forwards) add(target string, port int) (string, error) {
 	if _, _, err := net.SplitHostPort(target); err != nil {
 		return "", fmt.Errorf("forward %q: want HOST:PORT", target)
 	}
+	address, err := f.listen(target, 0)
+	if err != nil {
+		return "", err
+	}
+	return address, f.save()
+}
+
+func (f *forwards) listen(target string, port int) (string, error) {
 	listener, err := listenOutside(port)
 	if err != nil {
 		return "", err
 	}
 	f.open[target] = listener
 	go accept(listener, target)
-	return listener.Addr().String(), f.save()
+	return listener.Addr().String(), nil
 }
 
 func (f *forwards) remove(target string) error {
@@ -124,9 +131,11 @@ func accept(listener net.Listener, target string) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil {
-			go pipe(outside.(*net.TCPConn), target)
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // no file descriptor is free: one will be
+			continue
 		}
+		go pipe(outside.(*net.TCPConn), target)
 	}
 }
 

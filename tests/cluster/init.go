@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +23,6 @@ func runInit(args []string) error {
 		return err
 	}
 	if err := prepareNode(c, settings); err != nil {
-		fmt.Fprintln(os.Stderr, "wbnode init:", err)
 		return err
 	}
 	log, err := openLog(inside("log", "init.log"), logLimit)

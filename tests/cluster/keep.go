@@ -69,6 +69,9 @@ func (c *Cluster) runInitOnce() error {
 	if err := c.emptyCgroups(10 * time.Second); err != nil {
 		return err
 	}
+	if err := c.removePodCgroups(10 * time.Second); err != nil {
+		return err
+	}
 	network, err := os.Open("/proc/self/ns/net")
 	if err != nil {
 		return err

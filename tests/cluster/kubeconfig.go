@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 )
 
 const (
@@ -21,10 +22,26 @@ func (c *Cluster) createKubeconfigs(port int) error {
 			return err
 		}
 	}
-	if err := c.writeKubeconfig(c.Path(insideConfig), "admin", apiServerInside); err != nil {
-		return err
+	outside := fmt.Sprintf("https://127.0.0.1:%d", port)
+	for file, server := range map[string]string{insideConfig: apiServerInside, outsideConfig: outside} {
+		if err := c.writeKubeconfig(c.Path(file), "admin", server); err != nil {
+			return err
+		}
+		if err := giveToCaller(c.Path(file)); err != nil {
+			return err
+		}
 	}
-	return c.writeKubeconfig(c.Path(outsideConfig), "admin", fmt.Sprintf("https://127.0.0.1:%d", port))
+	return nil
+}
+
+// giveToCaller: who ran `sudo wbnode up` uses kubectl without sudo.
+func giveToCaller(path string) error {
+	uid, err1 := strconv.Atoi(os.Getenv("SUDO_UID"))
+	gid, err2 := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	return os.Chown(path, uid, gid)
 }
 
 func (c *Cluster) writeKubeconfig(path, identity, server string) error {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func main() {
 func exitCode(err error) int {
 	var exited *exec.ExitError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, &exited) && len(exited.Stderr) == 0:
 		fmt.Fprintln(os.Stderr, "wbnode:", err)

@@ -75,7 +75,11 @@ func (p *progress) print() {
 		fmt.Printf("  %6s  %s %d modules\n", elapsed, p.verb, p.count)
 		return
 	}
-	fmt.Printf("  %6s  %s %d of %d packages\n", elapsed, p.verb, min(p.count, p.total), p.total)
+	if p.count >= p.total-1 {
+		fmt.Printf("  %6s  %s all packages, linking\n", elapsed, p.verb)
+		return
+	}
+	fmt.Printf("  %6s  %s %d of %d packages\n", elapsed, p.verb, p.count, p.total)
 }
 
 func withProgress(command *exec.Cmd, total int) error {

@@ -47,6 +47,9 @@ func open(name string) (*Cluster, error) {
 	if !validName.MatchString(name) {
 		return nil, fmt.Errorf("cluster name %q: want at most 20 of a-z, 0-9 and -", name)
 	}
+	if !filepath.IsAbs(stateRoot()) {
+		return nil, fmt.Errorf("WAYBILL_STATE=%s: want an absolute path", stateRoot())
+	}
 	return &Cluster{Name: name, Dir: filepath.Join(stateRoot(), name)}, nil
 }
 

@@ -40,7 +40,7 @@ func runStatus(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := client.nodeReady(c.nodeName()); err != nil {
+	if err := client.nodeReady(c.nodeName(), time.Time{}); err != nil {
 		return err
 	}
 	fmt.Printf("\nnode %s is Ready at https://127.0.0.1:%d\nKUBECONFIG=%s\n", c.nodeName(), settings.Port, c.Path(outsideConfig))

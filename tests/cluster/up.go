@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -43,7 +44,8 @@ func runUp(args []string) error {
 	}
 	defer release()
 	if err := c.up(built, *unsafe); err != nil {
-		return fmt.Errorf("%w\n  its logs: wbnode logs --name %s; what runs stays for a look: wbnode down --name %[2]s removes it", err, c.Name)
+		return fmt.Errorf("%w%s\n  its logs: wbnode logs --name %s; what runs stays for a look: wbnode down --name %[3]s removes it",
+			err, c.lastWords(), c.Name)
 	}
 	fmt.Printf("\n  export KUBECONFIG=%s\n", c.Path(outsideConfig))
 	return nil
@@ -63,7 +65,7 @@ func (c *Cluster) up(built map[string]string, unsafe bool) error {
 	if err := c.startKeeper(); err != nil {
 		return err
 	}
-	if err := c.await(func() error { return c.ask("GET", "/parts", nil) }); err != nil {
+	if err := c.awaitInit(); err != nil {
 		return err
 	}
 	steps.done("namespaces, network and supervisor")
@@ -79,7 +81,11 @@ func (c *Cluster) up(built map[string]string, unsafe bool) error {
 		return err
 	}
 	steps.done("etcd and kube-apiserver ready at https://127.0.0.1:%d", settings.Port)
-	if err := c.await(func() error { return client.nodeReady(c.nodeName()) }); err != nil {
+	since, err := c.startedAt()
+	if err != nil {
+		return err
+	}
+	if err := c.await(func() error { return client.nodeReady(c.nodeName(), since) }); err != nil {
 		return err
 	}
 	steps.done("node %s Ready", c.nodeName())
@@ -92,6 +98,34 @@ func (c *Cluster) up(built map[string]string, unsafe bool) error {
 	}
 	steps.done("service accounts are there; %.1fs in all", time.Since(steps.begun).Seconds())
 	return nil
+}
+
+// lastWords is what init or the keeper said when it could not go on.
+func (c *Cluster) lastWords() string {
+	data, _ := os.ReadFile(c.Path("log", "keeper.out")) // absent: it has not said anything
+	said := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if last := said[len(said)-1]; last != "" {
+		return "\n  " + last
+	}
+	return ""
+}
+
+// awaitInit does not wait long: an init that cannot make its namespaces a node never can.
+func (c *Cluster) awaitInit() error {
+	err := until(10*time.Second, 30*time.Millisecond, func() error { return c.ask("GET", "/parts", nil) })
+	if errors.Is(err, errNotRunning) {
+		return errors.New("the node's init does not start")
+	}
+	return err
+}
+
+// startedAt is when init last started: the keeper writes its record then.
+func (c *Cluster) startedAt() (time.Time, error) {
+	info, err := os.Stat(c.Path("init.json"))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
 }
 
 // await gives up early when the keeper is gone: nothing will come any more.
@@ -112,8 +146,8 @@ func (c *Cluster) prepare(node string, unsafe bool) (Settings, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return settings, err
 	}
-	if c.process("init").alive() {
-		return settings, nil
+	if c.process("init").alive() || c.process("keeper").alive() {
+		return settings, err // they have read them
 	}
 	if err != nil {
 		settings.UnsafeNoFsync = unsafe

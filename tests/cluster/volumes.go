@@ -59,7 +59,7 @@ func keepObjects(c *Cluster, log io.Writer) {
 			time.Sleep(200 * time.Millisecond)
 		}
 	}
-	for ; ; time.Sleep(5 * time.Second) {
+	for ; ; time.Sleep(3 * time.Second) {
 		if err := offerVolumes(client, c.nodeName()); err != nil {
 			say(log, "volumes: %v", err)
 		}
