@@ -10,7 +10,7 @@ import (
 )
 
 func apiserver() Part {
-	return Part{Name: "kube-apiserver", Path: nodeBinary, Needs: etcdListens, Args: []string{
+	return Part{Name: "kube-apiserver", Needs: etcdListens, Args: []string{
 		"--etcd-servers=http://" + etcdAddress,
 		"--secure-port=6443",
 		"--bind-address=0.0.0.0",

@@ -5,7 +5,7 @@ package main
 
 func controllerManager() Part {
 	config := conf("controller-manager.kubeconfig")
-	return Part{Name: "kube-controller-manager", Path: nodeBinary, Needs: apiserverReady(), Args: []string{
+	return Part{Name: "kube-controller-manager", Needs: apiserverReady(), Args: []string{
 		"--kubeconfig=" + config,
 		"--authentication-kubeconfig=" + config,
 		"--authorization-kubeconfig=" + config,
@@ -24,7 +24,7 @@ func controllerManager() Part {
 
 func scheduler() Part {
 	config := conf("scheduler.kubeconfig")
-	return Part{Name: "kube-scheduler", Path: nodeBinary, Needs: apiserverReady(), Args: []string{
+	return Part{Name: "kube-scheduler", Needs: apiserverReady(), Args: []string{
 		"--config=" + conf("scheduler.yaml"),
 		"--authentication-kubeconfig=" + config,
 		"--authorization-kubeconfig=" + config,

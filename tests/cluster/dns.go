@@ -13,7 +13,7 @@ const (
 
 // coreDNS is a plain process on the node's address; the usual Service kube-dns leads there.
 func coreDNS() Part {
-	return Part{Name: "coredns", Path: nodeBinary, Needs: apiserverReady(), Args: []string{
+	return Part{Name: "coredns", Needs: apiserverReady(), Args: []string{
 		"-conf", conf("Corefile"),
 	}}
 }

@@ -22,7 +22,7 @@ func etcd(s Settings) Part {
 	if s.UnsafeNoFsync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	return Part{Name: "etcd", Path: nodeBinary, Args: args, Needs: nothing}
+	return Part{Name: "etcd", Args: args, Needs: nothing}
 }
 
 func etcdListens() error { return dialable("tcp", etcdAddress) }

@@ -12,6 +12,7 @@ const outerNetwork = 3
 // runInit is process 1 of the node: it makes the namespaces it was born into a node
 // (files, network), keeps the parts running and serves the forwards and the tool.
 func runInit(args []string) error {
+	nameProcess("wbnode-init")
 	_, parse := clusterFlags("init")
 	c, err := parse(args)
 	if err != nil {

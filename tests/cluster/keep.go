@@ -36,6 +36,7 @@ func (c *Cluster) startKeeper() error {
 }
 
 func runKeep(args []string) error {
+	nameProcess("wbnode-keep")
 	_, parse := clusterFlags("keep")
 	c, err := parse(args)
 	if err != nil {

@@ -10,7 +10,7 @@ func kubelet(c *Cluster) Part {
 		}
 		return api()
 	}
-	return Part{Name: "kubelet", Path: nodeBinary, Needs: needs, Args: []string{
+	return Part{Name: "kubelet", Needs: needs, Args: []string{
 		"--config=" + conf("kubelet.yaml"),
 		"--kubeconfig=" + conf("kubelet.kubeconfig"),
 		"--hostname-override=" + c.nodeName(),

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +17,8 @@ import (
 // mounts go with the mount namespace. Must run inside that namespace.
 func seal(c *Cluster, s Settings) error {
 	lib := c.Path("node/lib")
-	program := filepath.Join(lib, "waybill/bin/node")
-	if err := writeFile(program, nil, 0o755); err != nil {
+	binary := filepath.Join(lib, "waybill/bin/node")
+	if err := writeFile(binary, nil, 0o755); err != nil {
 		return err
 	}
 	if err := os.Chmod(c.Path("node/tmp"), 0o1777); err != nil {
@@ -28,14 +31,13 @@ func seal(c *Cluster, s Settings) error {
 		// Mounts made outside may come in; none of ours goes out.
 		{"", "/", "", unix.MS_REC | unix.MS_SLAVE},
 		{c.Dir, filepath.Join(lib, "waybill/cluster"), "", unix.MS_BIND},
-		{s.Node, program, "", unix.MS_BIND},
+		{s.Node, binary, "", unix.MS_BIND},
 		{lib, "/var/lib", "", unix.MS_BIND | unix.MS_REC},
 		// From here on the state is at its inside path.
 		{inside("node/log"), "/var/log", "", unix.MS_BIND},
 		{"tmpfs", "/run", "tmpfs", 0},
 		{inside("node/tmp"), "/tmp", "", unix.MS_BIND},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{conf("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND},
 		// Only now: pods may share mounts with the node, as mountPropagation has it.
 		{"", "/", "", unix.MS_REC | unix.MS_SHARED},
 	}
@@ -44,7 +46,39 @@ func seal(c *Cluster, s Settings) error {
 			return fmt.Errorf("failed to mount %s on %s: %w", step.source, step.target, err)
 		}
 	}
-	return coverSysctls()
+	return errors.Join(linkPrograms(c.parts(s)), setNameServer("/etc/resolv.conf"), coverSysctls())
+}
+
+// setNameServer lets forwards use the cluster's names. Where systemd's resolver runs, the
+// file is a link into /run, which is the node's own by now.
+func setNameServer(path string) error {
+	if link, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(path), link)
+		}
+		if strings.HasPrefix(link, "/run/") {
+			return writeFile(link, []byte(resolvConf), 0o644)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil // only names in forwards will not work
+	}
+	if err := unix.Mount(conf("resolv.conf"), path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("failed to set the name server: %w", err)
+	}
+	return nil
+}
+
+func linkPrograms(parts []Part) error {
+	for _, part := range parts {
+		if part.Path != "" {
+			continue
+		}
+		if err := os.Symlink("node", part.path()); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // coverSysctls: the kubelet sets these, but they are the whole machine's. It finds the

@@ -5,15 +5,16 @@ import "os"
 // Part is one server of the node.
 type Part struct {
 	Name string
-	Path string   // the program, as the node sees it
+	Path string   // the program, as the node sees it; program(Name) if not given
 	Args []string // without the name it is started by
 	// Needs holds a start back until it answers nil. A part that would only crash
 	// without another waits for it here instead.
 	Needs func() error
 }
 
-// nodeBinary is every server but containerd (node/main.go): the name it is started by decides.
-const nodeBinary = "/var/lib/waybill/bin/node"
+// program is every server but containerd (node/main.go): the name it is started by decides
+// which, so each part has a link of its own to it (mounts.go).
+func program(part string) string { return "/var/lib/waybill/bin/" + part }
 
 func pki(name string) string  { return inside("pki", name) }
 func conf(name string) string { return inside("conf", name) }
@@ -33,6 +34,8 @@ func (c *Cluster) parts(s Settings) []Part {
 		coreDNS(),
 	}
 }
+
+func (p Part) path() string { return fallback(p.Path, program(p.Name)) }
 
 // writeConfig writes the files the parts read; each part's own file has their content.
 func (c *Cluster) writeConfig(s Settings) error {

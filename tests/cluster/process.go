@@ -102,6 +102,9 @@ func until(timeout, pause time.Duration, check func() error) error {
 	}
 }
 
+// nameProcess is what ps shows: started by way of /proc, it would be called "exe".
+func nameProcess(name string) { _ = os.WriteFile("/proc/self/comm", []byte(name), 0o644) }
+
 // outerPids maps pids as the node sees them to pids as the machine sees them.
 func outerPids(initPid int) map[int]int {
 	pids := map[int]int{}

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 func kubeProxy(c *Cluster) Part {
-	return Part{Name: "kube-proxy", Path: nodeBinary, Needs: apiserverReady(), Args: []string{
+	return Part{Name: "kube-proxy", Needs: apiserverReady(), Args: []string{
 		"--config=" + conf("proxy.yaml"),
 	}}
 }

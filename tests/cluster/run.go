@@ -57,7 +57,8 @@ func (c *Cluster) enterNetwork() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("failed to keep mounts to ourselves: %w", err)
 	}
-	if err := unix.Mount(c.Path("conf/resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
+	err = unix.Mount(c.Path("conf/resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND, "")
+	if err != nil && !errors.Is(err, unix.ENOENT) { // without the file the machine has no names either
 		return fmt.Errorf("failed to set the name server: %w", err)
 	}
 	return nil

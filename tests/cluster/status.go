@@ -21,18 +21,7 @@ func runStatus(args []string) error {
 	if err != nil {
 		return err
 	}
-	pids := outerPids(c.process("init").Pid)
-	fmt.Printf("%-24s %8s  %-8s %9s %9s  %s\n", "PART", "PID", "STATE", "FOR", "RESTARTS", "WAITS FOR")
-	for _, p := range parts {
-		state := "stopped"
-		if p.Running {
-			state = "running"
-		} else if p.Waiting != "" {
-			state = "waiting"
-		}
-		fmt.Printf("%-24s %8d  %-8s %9s %9d  %s\n",
-			p.Name, pids[p.Pid], state, time.Since(p.Since).Round(time.Second), p.Restarts, p.Waiting)
-	}
+	printParts(parts, outerPids(c.process("init").Pid))
 	if !c.process("keeper").alive() {
 		fmt.Println("the keeper is gone: wbnode up starts another")
 	}
@@ -45,6 +34,20 @@ func runStatus(args []string) error {
 	}
 	fmt.Printf("\nnode %s is Ready at https://127.0.0.1:%d\nKUBECONFIG=%s\n", c.nodeName(), settings.Port, c.Path(outsideConfig))
 	return nil
+}
+
+func printParts(parts []PartStatus, pids map[int]int) {
+	fmt.Printf("%-24s %8s  %-8s %9s %9s  %s\n", "PART", "PID", "STATE", "FOR", "RESTARTS", "WAITS FOR")
+	for _, p := range parts {
+		state := "stopped"
+		if p.Running {
+			state = "running"
+		} else if p.Waiting != "" {
+			state = "waiting"
+		}
+		fmt.Printf("%-24s %8d  %-8s %9s %9d  %s\n",
+			p.Name, pids[p.Pid], state, time.Since(p.Since).Round(time.Second), p.Restarts, p.Waiting)
+	}
 }
 
 func runPids(args []string) error {

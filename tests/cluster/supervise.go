@@ -83,7 +83,7 @@ func (s *supervisor) runOnce(part Part) (string, error) {
 		return "", err
 	}
 	defer output.Close()
-	pid, done, err := s.reaper.start(part.Path, append([]string{part.Name}, part.Args...), output)
+	pid, done, err := s.reaper.start(part.path(), append([]string{part.Name}, part.Args...), output)
 	if err != nil {
 		return "", err
 	}

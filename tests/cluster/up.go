@@ -59,45 +59,55 @@ func (c *Cluster) up(built map[string]string, unsafe bool) error {
 		return err
 	}
 	steps.done("certificates and configuration in %s", c.Dir)
+	if err := c.start(); err != nil {
+		return err
+	}
+	steps.done("namespaces, network and supervisor")
+	client, err := newAPI(fmt.Sprintf("https://127.0.0.1:%d", settings.Port), c.Path("pki"))
+	if err != nil {
+		return err
+	}
+	since, err := c.startedAt()
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		what  string
+		check func() error
+	}{
+		{"containerd, with the pause image", func() error { return c.loadPause(built["pause"]) }},
+		{"etcd and kube-apiserver ready at " + client.server, func() error { return client.get("/readyz", nil) }},
+		{"node " + c.nodeName() + " Ready", func() error { return client.nodeReady(c.nodeName(), since) }},
+		{"DNS answers", func() error { return c.ask("GET", "/dns", nil) }},
+		{"service accounts", func() error { return client.get("/api/v1/namespaces/default/serviceaccounts/default", nil) }},
+	} {
+		if err := c.await(step.check); err != nil {
+			return err
+		}
+		steps.done("%s", step.what)
+	}
+	fmt.Printf("  %5.1fs  in all\n", time.Since(steps.begun).Seconds())
+	return nil
+}
+
+// start leaves a keeper running, and so an init.
+func (c *Cluster) start() error {
 	if err := c.createCgroups(); err != nil {
 		return err
 	}
 	if err := c.startKeeper(); err != nil {
 		return err
 	}
-	if err := c.awaitInit(); err != nil {
-		return err
+	return c.awaitInit()
+}
+
+// awaitInit does not wait long: an init that cannot make its namespaces a node never can.
+func (c *Cluster) awaitInit() error {
+	err := until(10*time.Second, 30*time.Millisecond, func() error { return c.ask("GET", "/parts", nil) })
+	if errors.Is(err, errNotRunning) {
+		return errors.New("the node's init does not start")
 	}
-	steps.done("namespaces, network and supervisor")
-	if err := c.await(func() error { return c.loadPause(built["pause"]) }); err != nil {
-		return err
-	}
-	steps.done("containerd, with the pause image")
-	client, err := newAPI(fmt.Sprintf("https://127.0.0.1:%d", settings.Port), c.Path("pki"))
-	if err != nil {
-		return err
-	}
-	if err := c.await(func() error { return client.get("/readyz", nil) }); err != nil {
-		return err
-	}
-	steps.done("etcd and kube-apiserver ready at https://127.0.0.1:%d", settings.Port)
-	since, err := c.startedAt()
-	if err != nil {
-		return err
-	}
-	if err := c.await(func() error { return client.nodeReady(c.nodeName(), since) }); err != nil {
-		return err
-	}
-	steps.done("node %s Ready", c.nodeName())
-	if err := c.await(func() error { return c.ask("GET", "/dns", nil) }); err != nil {
-		return err
-	}
-	steps.done("DNS answers")
-	if err := c.await(func() error { return client.get("/api/v1/namespaces/default/serviceaccounts/default", nil) }); err != nil {
-		return err
-	}
-	steps.done("service accounts are there; %.1fs in all", time.Since(steps.begun).Seconds())
-	return nil
+	return err
 }
 
 // lastWords is what init or the keeper said when it could not go on.
@@ -108,15 +118,6 @@ func (c *Cluster) lastWords() string {
 		return "\n  " + last
 	}
 	return ""
-}
-
-// awaitInit does not wait long: an init that cannot make its namespaces a node never can.
-func (c *Cluster) awaitInit() error {
-	err := until(10*time.Second, 30*time.Millisecond, func() error { return c.ask("GET", "/parts", nil) })
-	if errors.Is(err, errNotRunning) {
-		return errors.New("the node's init does not start")
-	}
-	return err
 }
 
 // startedAt is when init last started: the keeper writes its record then.
