@@ -56,7 +56,7 @@ func (r *reaper) start(path string, argv []string, output *os.File) (int, <-chan
 
 var partEnvironment = []string{
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	"HOME=/root",
+	"HOME=/",
 }
 
 func (r *reaper) collect() {
