@@ -17,10 +17,13 @@ pub struct Keys {
 
 impl Keys {
     pub fn fresh() -> Self {
+        // The top bit of an X25519 key is never set: such a spelling of a point is refused.
+        let mut sealing: [u8; 32] = rand::random();
+        sealing[31] &= 0x7f;
         Self {
             tls: KeyPair::generate().expect("a P-256 key"),
             signing: SigningKey::from_bytes(&rand::random()),
-            sealing: rand::random(),
+            sealing,
         }
     }
 
