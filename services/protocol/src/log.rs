@@ -193,6 +193,14 @@ impl Log {
         self.chains.get(author, uid).map_or((0, None), |chain| (chain.next(), Some(chain.last)))
     }
 
+    /// An author's genuine events from this number on, in their order: what an agent sends again after an answer with the
+    /// [`expected`](Self::expected) number.
+    pub fn events_of(&self, author: Author, uid: &Uid, from: u32) -> impl Iterator<Item = &SignedEvent> {
+        let chain = self.chains.get(author, uid);
+        let positions = chain.into_iter().flat_map(move |chain| chain.positions(from));
+        positions.filter_map(|position| self.entries.get(position)?.event())
+    }
+
     /// What a carrier's agent may lack: every genuine event of others after the last one it says it has seen, oldest first, as far as
     /// `budget` bytes go.
     pub fn news_for(&self, carrier: &Uid, budget: usize) -> Vec<Bytes> {

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::{
     commitment::Salt,
     fact::{Window, reason::Media},
-    id::{Bytes, Mac, UnixMillis, Upc},
+    id::{Bytes, Mac, Text, UnixMillis, Upc},
 };
 
 /// One message, as it is signed and sealed.
@@ -45,6 +45,9 @@ pub enum Message {
         part: Bytes,
         #[n(1)]
         salt: Salt,
+        /// The seller's JWT of audience *link* for this delivery and stage; the agent checks it with the seller's statement key.
+        #[n(2)]
+        token: Token,
     },
     /// Events the agent may not know. Answered by `Received`.
     #[n(3)]
@@ -61,6 +64,9 @@ pub enum Message {
     #[n(5)]
     Erase {},
 }
+
+/// A JWT in its compact form.
+pub type Token = Text<2048>;
 
 /// What the job is, before it is accepted: nothing of the recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -65,6 +65,11 @@ impl Chain {
         u32::try_from(self.events.len()).expect("a log has few entries")
     }
 
+    /// Where its events stand, from this number on.
+    pub(super) fn positions(&self, from: u32) -> impl Iterator<Item = usize> {
+        self.events.iter().skip(from as usize).map(|(_, position)| *position)
+    }
+
     pub(super) fn statement(&self) -> &KeyStatement {
         &self.statements.last().expect("a chain begins with a statement").1
     }

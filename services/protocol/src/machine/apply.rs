@@ -46,6 +46,7 @@ fn close(standing: &mut Standing, to: To) {
     standing.running = false;
     standing.released = None;
     standing.posted = None;
+    standing.released_by = None;
     let spends =
         matches!(to, To::Phase(Phase::AttemptFailed | Phase::AvailableForPickup | Phase::Refused | Phase::Damaged));
     if spends && standing.last_spent != standing.attempt {
@@ -61,7 +62,7 @@ fn mark_standing(standing: &mut Standing, row: &Row, input: &Input<'_>) {
             standing.handed_over = None;
         }
         Fact::HandedOver { terms } => hand_over(standing, terms, input.seq),
-        Fact::Released { stage, .. } => standing.released = Some(*stage),
+        Fact::Released { stage, .. } => (standing.released, standing.released_by) = (Some(*stage), Some(input.id)),
         Fact::Posted { stage, .. } => standing.posted = Some(*stage),
         Fact::OnHold { reason, .. } => standing.hold = Some(Hold { by: input.author, reason: *reason }),
         Fact::GivenBack => standing.given_back = true,

@@ -46,6 +46,8 @@ pub(super) struct Standing {
     pub(super) commitments: Option<Commitments>,
     pub(super) released: Option<Stage>,
     pub(super) posted: Option<Stage>,
+    /// The last `Released`.
+    pub(super) released_by: Option<EventId>,
     /// How many attempts ended without delivery, and the last that did.
     pub(super) spent: u32,
     pub(super) last_spent: u32,
@@ -118,6 +120,7 @@ impl State {
                 commitments: None,
                 released: None,
                 posted: None,
+                released_by: None,
                 spent: 0,
                 last_spent: 0,
             },
@@ -153,6 +156,13 @@ impl State {
     /// The last part the carrier posted in the attempt that runs.
     pub fn posted(&self) -> Option<Stage> {
         if self.is_open() { self.standing.posted } else { None }
+    }
+
+    /// The part that is open and not posted, and the event that released it: what a seller sends until it is answered. The door part
+    /// is answered by the attempt's end.
+    pub fn unanswered(&self) -> Option<(Stage, EventId)> {
+        let stage = self.stage().filter(|stage| Some(*stage) > self.standing.posted)?;
+        Some((stage, self.standing.released_by?))
     }
 
     /// The part the log allows to be released next. For the door part see [`State::door_gate`] too.
