@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod peer;
 pub mod probes;
 pub mod problem;
+pub mod process;
 pub mod revocation;
 pub mod server;
 pub mod shutdown;
