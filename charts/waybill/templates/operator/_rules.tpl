@@ -40,7 +40,7 @@ Sellers and Carrier APIs, and Kubernetes lets it grant only what it holds. A tes
   verbs: [list, watch, create, patch]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, patch] # patch: passed on
+  verbs: [get, list, watch, create, patch] # list, watch, patch: passed on
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -1,0 +1,95 @@
+//! Rights: what the operator may do and where, and nothing by wildcard (DESIGN.md 7).
+
+use serde_json::{Value, json};
+
+use crate::helm::{Rendered, helms};
+
+const SOMEWHERE: [&str; 2] = ["--set", "namespaces={shop,depot}"];
+const EVERYWHERE: [&str; 2] = ["--set", "clusterWide=true"];
+
+#[test]
+fn nothing_is_granted_by_wildcard_and_escalation_to_nobody() {
+    for helm in helms("chart rights") {
+        for flags in [&[][..], &SOMEWHERE, &EVERYWHERE] {
+            let rendered = helm.template(flags).expect("a rendering");
+            for rule in rules(&rendered, "Role").chain(rules(&rendered, "ClusterRole")) {
+                for list in ["apiGroups", "resources", "verbs"] {
+                    let entries = rule[list].as_array().unwrap_or_else(|| panic!("{list} in {rule}"));
+                    assert!(entries.iter().all(|entry| !entry.as_str().expect("text").contains('*')), "{rule}");
+                }
+                for verb in ["escalate", "bind", "impersonate", "deletecollection"] {
+                    assert!(!rule["verbs"].as_array().expect("verbs").contains(&json!(verb)), "{rule}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_operator_has_a_role_in_each_namespace_listed_and_nothing_elsewhere() {
+    for helm in helms("chart namespaces") {
+        let (unsaid, listed) = (helm.template(&[]).expect("a rendering"), helm.template(&SOMEWHERE).expect("a rendering"));
+        assert_eq!(operator_roles(&unsaid), ["default/waybill-operator", "waybill-system/waybill-operator"]);
+        let three = ["depot/waybill-operator", "shop/waybill-operator", "waybill-system/waybill-operator"];
+        assert_eq!(operator_roles(&listed), three);
+        let namespaces: Vec<_> = rules(&listed, "ClusterRole").collect();
+        let only = json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop", "depot"],
+                          "verbs": ["list", "watch"]});
+        assert_eq!(namespaces, [&only]);
+        assert_eq!(setting(&listed, "WAYBILL_WATCH_NAMESPACES"), "shop,depot");
+    }
+}
+
+#[test]
+fn cluster_wide_is_the_same_rights_everywhere() {
+    for helm in helms("chart cluster-wide") {
+        let (some, all) = (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
+        assert_eq!(operator_roles(&all), ["waybill-system/waybill-operator"]);
+        let there = some.kind("Role").find(|role| role["metadata"]["namespace"] == "shop").expect("its Role");
+        let everywhere = all.one("ClusterRole", "waybill-participants.waybill-system");
+        assert_eq!(everywhere["rules"], there["rules"]);
+        assert_eq!(setting(&all, "WAYBILL_WATCH_NAMESPACES"), "");
+    }
+}
+
+#[test]
+fn policies_apply_where_the_release_works() {
+    for helm in helms("chart policies") {
+        let (some, all) = (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
+        let kind = "ValidatingAdmissionPolicyBinding";
+        assert_eq!(all.kind(kind).count(), 3);
+        assert!(all.kind(kind).all(|binding| binding["spec"].get("matchResources").is_none()));
+        for binding in some.kind(kind) {
+            let selector = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
+            assert_eq!(selector["values"], json!(["shop", "depot"]));
+            assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+        }
+        assert!(some.kind("ValidatingAdmissionPolicy").all(|policy| policy["spec"]["failurePolicy"] == "Fail"));
+    }
+}
+
+#[test]
+fn another_broker_leaves_nothing_of_ours() {
+    for helm in helms("chart other broker") {
+        let rendered = helm.template(&["--set", "broker.external.url=mqtts://mq.example.com:8883"]).expect("a rendering");
+        let ours: Vec<_> =
+            rendered.0.iter().filter(|object| object["metadata"]["name"].as_str().unwrap_or("").contains("broker")).collect();
+        assert!(ours.is_empty(), "{ours:?}");
+        assert_eq!(setting(&rendered, "WAYBILL_BROKER_URL"), "mqtts://mq.example.com:8883");
+    }
+}
+
+fn operator_roles(rendered: &Rendered) -> Vec<String> {
+    rendered.names("Role").into_iter().filter(|name| name.ends_with("/waybill-operator")).collect()
+}
+
+fn rules<'a>(rendered: &'a Rendered, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    rendered.kind(kind).flat_map(|role| role["rules"].as_array().into_iter().flatten())
+}
+
+fn setting(rendered: &Rendered, name: &str) -> String {
+    let operator = rendered.one("Deployment", "waybill-operator");
+    let env = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("settings");
+    let found = env.iter().find(|entry| entry["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    found["value"].as_str().expect("text").to_owned()
+}
