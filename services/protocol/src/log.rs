@@ -157,6 +157,11 @@ impl Log {
         self.machine.state()
     }
 
+    /// The machine as this log leaves it.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     pub fn phase(&self) -> Phase {
         self.state().phase()
     }
