@@ -8,9 +8,15 @@ pub mod agent;
 pub mod cluster;
 pub mod enrol;
 pub mod http;
+pub mod ledger;
 pub mod namespace;
 pub mod node;
 pub mod objects;
+pub mod operator;
+pub mod outsider;
+pub mod process;
+pub mod quiet;
+pub mod snapshot;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -25,5 +25,10 @@ pub fn kill(part: &str) {
 
 /// The API server's audit log, a JSON object a line.
 pub fn audit_log() -> String {
-    std::fs::read_to_string(tool(&["path", "audit"])).expect("the audit log is readable")
+    std::fs::read_to_string(audit_path()).expect("the audit log is readable")
+}
+
+/// Where the audit log is.
+pub fn audit_path() -> String {
+    tool(&["path", "audit"])
 }

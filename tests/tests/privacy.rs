@@ -34,9 +34,11 @@ async fn a_malformed_order_is_named_but_not_shown() {
         let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-shop"},
                           "stringData": {"upc-1": "country: [MARKER-country", "upc-2": objects::order("upc-2")}});
         apply::<k8s_openapi::api::core::v1::Secret>(&namespace, &body).await.expect("a Secret");
-        let seller = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "shop"}, "spec": {}});
+        let seller =
+            json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "shop"}, "spec": {}});
         apply::<Seller>(&namespace, &seller).await.expect("a Seller");
-        let seller: Seller = wait_condition(&namespace, "shop", "OrdersAvailable", "False", Some("OrderMalformed")).await;
+        let seller: Seller =
+            wait_condition(&namespace, "shop", "OrdersAvailable", "False", Some("OrderMalformed")).await;
         let message = &objects::Conditions::condition(&seller, "OrdersAvailable").expect("the condition").message;
         assert!(message.contains("orders-shop") && message.contains("upc-1"), "names Secret and key: {message}");
         assert_eq!(marked(&everything(&namespace).await), Vec::<String>::new());

@@ -29,10 +29,11 @@ fn the_definitions_are_the_generated_ones_and_are_kept_at_uninstall() {
 
 #[test]
 fn the_chart_sets_the_settings_that_the_operator_reads() {
-    let read: BTreeSet<String> = ["operator/src/args.rs", "services/chassis/src/telemetry.rs", "services/chassis/src/probes.rs"]
-        .iter()
-        .flat_map(|path| environment(&read(path)))
-        .collect();
+    let read: BTreeSet<String> =
+        ["operator/src/args.rs", "services/chassis/src/telemetry.rs", "services/chassis/src/probes.rs"]
+            .iter()
+            .flat_map(|path| environment(&read(path)))
+            .collect();
     for helm in helms("chart settings") {
         let ours = helm.template(&[]).expect("a rendering");
         let other = helm.template(&["--set", "broker.external.url=mqtts://mq:8883"]).expect("a rendering");
@@ -85,5 +86,9 @@ fn endings() -> BTreeSet<String> {
     let source = read("services/protocol/src/fact.rs");
     let (_, body) = source.split_once("fn is_ending").expect("the protocol says what an ending is");
     let (body, _) = body.split_once("\n    }\n").expect("a function ends");
-    body.split("K::").skip(1).filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()).map(str::to_owned).collect()
+    body.split("K::")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next())
+        .map(str::to_owned)
+        .collect()
 }

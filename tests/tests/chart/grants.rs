@@ -28,7 +28,8 @@ fn nothing_is_granted_by_wildcard_and_escalation_to_nobody() {
 #[test]
 fn the_operator_has_a_role_in_each_namespace_listed_and_nothing_elsewhere() {
     for helm in helms("chart namespaces") {
-        let (unsaid, listed) = (helm.template(&[]).expect("a rendering"), helm.template(&SOMEWHERE).expect("a rendering"));
+        let (unsaid, listed) =
+            (helm.template(&[]).expect("a rendering"), helm.template(&SOMEWHERE).expect("a rendering"));
         assert_eq!(operator_roles(&unsaid), ["default/waybill-operator", "waybill-system/waybill-operator"]);
         let three = ["depot/waybill-operator", "shop/waybill-operator", "waybill-system/waybill-operator"];
         assert_eq!(operator_roles(&listed), three);
@@ -43,7 +44,8 @@ fn the_operator_has_a_role_in_each_namespace_listed_and_nothing_elsewhere() {
 #[test]
 fn cluster_wide_is_the_same_rights_everywhere() {
     for helm in helms("chart cluster-wide") {
-        let (some, all) = (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
+        let (some, all) =
+            (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
         assert_eq!(operator_roles(&all), ["waybill-system/waybill-operator"]);
         let there = some.kind("Role").find(|role| role["metadata"]["namespace"] == "shop").expect("its Role");
         let everywhere = all.one("ClusterRole", "waybill-participants.waybill-system");
@@ -55,7 +57,8 @@ fn cluster_wide_is_the_same_rights_everywhere() {
 #[test]
 fn policies_apply_where_the_release_works() {
     for helm in helms("chart policies") {
-        let (some, all) = (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
+        let (some, all) =
+            (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
         let kind = "ValidatingAdmissionPolicyBinding";
         assert_eq!(all.kind(kind).count(), 3);
         assert!(all.kind(kind).all(|binding| binding["spec"].get("matchResources").is_none()));
@@ -71,9 +74,13 @@ fn policies_apply_where_the_release_works() {
 #[test]
 fn another_broker_leaves_nothing_of_ours() {
     for helm in helms("chart other broker") {
-        let rendered = helm.template(&["--set", "broker.external.url=mqtts://mq.example.com:8883"]).expect("a rendering");
-        let ours: Vec<_> =
-            rendered.0.iter().filter(|object| object["metadata"]["name"].as_str().unwrap_or("").contains("broker")).collect();
+        let rendered =
+            helm.template(&["--set", "broker.external.url=mqtts://mq.example.com:8883"]).expect("a rendering");
+        let ours: Vec<_> = rendered
+            .0
+            .iter()
+            .filter(|object| object["metadata"]["name"].as_str().unwrap_or("").contains("broker"))
+            .collect();
         assert!(ours.is_empty(), "{ours:?}");
         assert_eq!(setting(&rendered, "WAYBILL_BROKER_URL"), "mqtts://mq.example.com:8883");
     }

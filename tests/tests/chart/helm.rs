@@ -78,7 +78,11 @@ impl Rendered {
     pub(crate) fn names(&self, kind: &str) -> Vec<String> {
         let name = |object: &Value| {
             let metadata = &object["metadata"];
-            [metadata["namespace"].as_str(), metadata["name"].as_str()].into_iter().flatten().collect::<Vec<_>>().join("/")
+            [metadata["namespace"].as_str(), metadata["name"].as_str()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("/")
         };
         let mut names: Vec<_> = self.kind(kind).map(name).collect();
         names.sort();

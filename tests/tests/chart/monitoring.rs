@@ -29,7 +29,8 @@ fn each_part_is_off_by_default_and_comes_alone() {
 #[test]
 fn alerts_and_panels_name_metrics_that_the_programs_register() {
     let registered = registered();
-    let texts = [read("charts/waybill/files/monitoring/rules.yaml"), read("charts/waybill/files/monitoring/dashboard.json")];
+    let texts =
+        [read("charts/waybill/files/monitoring/rules.yaml"), read("charts/waybill/files/monitoring/dashboard.json")];
     let used: BTreeSet<String> = texts.iter().flat_map(|text| metrics(text)).collect();
     assert!(used.len() > 20, "{used:?}");
     let missing: Vec<_> = used.iter().filter(|name| !registered.contains(family(name))).collect();
@@ -75,9 +76,11 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
             let source = std::fs::read_to_string(&path).expect("a source file");
             for call in ["register(", "encode_descriptor("] {
                 let quoted = source.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
-                names.extend(quoted.filter_map(|rest| rest.split_once('"')).map(|(name, _)| {
-                    name.trim_start_matches("waybill_").to_owned()
-                }));
+                names.extend(
+                    quoted
+                        .filter_map(|rest| rest.split_once('"'))
+                        .map(|(name, _)| name.trim_start_matches("waybill_").to_owned()),
+                );
             }
         }
     }

@@ -18,7 +18,8 @@ async fn every_pod_passes_in_a_restricted_namespace() {
                 let mut spec = spec.clone();
                 // Its account is not in this namespace; Pod Security does not look at it.
                 spec.as_object_mut().expect("a spec").remove("serviceAccountName");
-                let pod: Pod = serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).expect("a pod");
+                let pod: Pod =
+                    serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).expect("a pod");
                 let dry = PostParams { dry_run: true, ..PostParams::default() };
                 namespace.api::<Pod>().create(&dry, &pod).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             }
@@ -48,7 +49,11 @@ fn images_are_named_by_digest_where_one_is_given_and_never_by_latest() {
     for helm in helms("chart images") {
         let plain = images(&helm.template(&[]).expect("a rendering"));
         assert!(plain.iter().all(|image| image.contains(':') && !image.ends_with(":latest")), "{plain:?}");
-        assert!(plain.iter().any(|image| image.starts_with("docker.io/library/eclipse-mosquitto:2.") && image.contains("@sha256:")));
+        assert!(
+            plain
+                .iter()
+                .any(|image| image.starts_with("docker.io/library/eclipse-mosquitto:2.") && image.contains("@sha256:"))
+        );
         let set = [format!("image.digest={digest}"), format!("broker.image.digest={digest}")];
         let pinned = images(&helm.template(&["--set", &set[0], "--set", &set[1]]).expect("a rendering"));
         assert!(pinned.iter().all(|image| image.ends_with(&format!("@{digest}"))), "{pinned:?}");
@@ -66,7 +71,9 @@ fn only_the_brokers_sidecar_sees_the_brokers_token() {
         assert_eq!(broker["automountServiceAccountToken"], false);
         assert_eq!(pods["waybill-test"]["automountServiceAccountToken"], false);
         let holders: Vec<_> = containers(broker)
-            .filter(|container| container["volumeMounts"].as_array().is_some_and(|m| m.iter().any(|m| m["name"] == "token")))
+            .filter(|container| {
+                container["volumeMounts"].as_array().is_some_and(|m| m.iter().any(|m| m["name"] == "token"))
+            })
             .map(|container| container["name"].clone())
             .collect();
         assert_eq!(holders, ["sidecar"]);

@@ -11,7 +11,8 @@ fn a_typo_at_any_level_is_refused() {
             let refusal = helm.template(&["--set", flag]).err().unwrap_or_else(|| panic!("{flag} was taken"));
             assert!(refusal.contains("not allowed"), "{refusal}");
         }
-        for flag in ["ca.ttl=soon", "operator.replicas=many", "broker.external.url=mq.example.com", "namespaces={Demo}"] {
+        for flag in ["ca.ttl=soon", "operator.replicas=many", "broker.external.url=mq.example.com", "namespaces={Demo}"]
+        {
             helm.template(&["--set", flag]).err().unwrap_or_else(|| panic!("{flag} was taken"));
         }
     }
@@ -58,9 +59,9 @@ fn same_settings(path: &str, values: &Value, schema: &Value, definitions: &Value
         }
         let value = values.get(name).unwrap_or_else(|| panic!("{here} is not in values.yaml"));
         let described = property.get("description").is_some()
-            || property["$ref"].as_str().is_some_and(|r| {
-                definitions[r.trim_start_matches("#/definitions/")].get("description").is_some()
-            });
+            || property["$ref"]
+                .as_str()
+                .is_some_and(|r| definitions[r.trim_start_matches("#/definitions/")].get("description").is_some());
         assert!(described, "{here} has no description");
         same_settings(&here, value, property, definitions);
     }

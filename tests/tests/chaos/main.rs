@@ -1,0 +1,9 @@
+//! Waybill's own parts killed while they work, and what is left afterwards: the same as if nothing had happened.
+//!
+//! Faults of the cluster itself are in `chaos_cluster.rs`: they would make other tests' requests fail.
+
+mod broker;
+mod burst;
+mod leaving;
+mod operator;
+mod quiet;
