@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::duration::Duration;
+use crate::duration::{Duration, within};
 use crate::participant::{CertificateSpec, CertificateStatus};
 
 /// The first bytes of what [`ExternalKeys::proof`] signs.
@@ -105,7 +105,7 @@ pub struct Transport {
 pub struct Managed {
     /// How long each leg takes, up to 24h; `0s` means at once. Example: `2s`.
     #[serde(default = "default_pace")]
-    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("pace must be at most 24h"))]
+    #[x_kube(validation = within("duration(self) <= duration('24h')", "pace must be at most 24h"))]
     pub pace: Duration,
     /// How its attempts end, in this order, counted for each Delivery; after the last entry it delivers.
     /// Example: `[{"outcome": "attemptFailed", "reason": {"cause": "recipient", "what": "absent"}}]`.

@@ -49,6 +49,7 @@ pub const DEFAULT_MAX_ATTEMPTS: i32 = 3;
     validation = rules::custody_unchanged(),
     validation = rules::custody_growth(),
     validation = rules::phase_steps(),
+    validation = rules::phase_needs_log(),
     validation = rules::cancelled_before_pick_up(),
     validation = rules::attempt_grows(),
     validation = rules::pinned("carrierUid"),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -100,6 +101,16 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
+/// The CEL test that `value` is a duration; rules that compare ask it first, or they would fail over `3d` themselves.
+pub(crate) fn readable(value: &str) -> String {
+    format!("{value}.size() > 0 && {value}.matches('{PATTERN}')")
+}
+
+/// The rule that a duration lies within bounds; what is no duration is refused elsewhere.
+pub(crate) fn within(bounds: &str, message: &str) -> Rule {
+    Rule::new(format!("!({}) || ({bounds})", readable("self"))).message(message)
+}
+
 impl JsonSchema for Duration {
     fn inline_schema() -> bool {
         true
@@ -110,7 +121,15 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": PATTERN, "minLength": 2, "maxLength": 24 })
+        // A rule and not a `pattern`, whose refusal would show users nothing but the expression.
+        json_schema!({
+            "type": "string",
+            "maxLength": 24,
+            "x-kubernetes-validations": [{
+                "rule": readable("self"),
+                "message": "must be hours, minutes, seconds in this order, such as 72h, 1h30m or 45s",
+            }],
+        })
     }
 }
 

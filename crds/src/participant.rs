@@ -5,27 +5,34 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::duration::Duration;
+use crate::duration::{Duration, readable, within};
 
 /// How long certificates live and when they are renewed.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new(
-        "!has(self.renewBefore) || !has(self.ttl) || duration(self.renewBefore) < duration(self.ttl)"
-    ).message("certificate.renewBefore must be shorter than certificate.ttl").field_path(".renewBefore"))]
+#[x_kube(validation = renewed_before_its_end())]
 pub struct CertificateSpec {
     /// How long a certificate is valid, from 10m to 2160h (90 days); 72h unless you say otherwise. A shorter life means that a
     /// stolen key is worth less; a longer one means that more time may pass without the operator. Example: `72h`.
     #[serde(default = "default_ttl")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('10m') && duration(self) <= duration('2160h')")
-        .message("certificate.ttl must be between 10m and 2160h"))]
+    #[x_kube(validation = within(
+        "duration(self) >= duration('10m') && duration(self) <= duration('2160h')",
+        "certificate.ttl must be between 10m and 2160h",
+    ))]
     pub ttl: Duration,
     /// How long before its end a certificate is renewed, at least 1m and less than `ttl`. A third of `ttl` unless you say
     /// otherwise. Example: `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')")
-        .message("certificate.renewBefore must be at least 1m"))]
+    #[x_kube(validation = within("duration(self) >= duration('1m')", "certificate.renewBefore must be at least 1m"))]
     pub renew_before: Option<Duration>,
+}
+
+fn renewed_before_its_end() -> kube::core::Rule {
+    let comparable = format!("{} && {}", readable("self.ttl"), readable("self.renewBefore"));
+    let rule = format!("!has(self.renewBefore) || !({comparable}) || duration(self.renewBefore) < duration(self.ttl)");
+    kube::core::Rule::new(rule)
+        .message("certificate.renewBefore must be shorter than certificate.ttl")
+        .field_path(".renewBefore")
 }
 
 /// 72 hours.

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::duration::Duration;
+use crate::duration::{Duration, within};
 use crate::participant::{CertificateSpec, CertificateStatus};
 
 /// Where the orders are, and how this Seller works.
@@ -69,7 +69,7 @@ pub struct SellerSpec {
     /// How long a Delivery of this Seller may stand still before it is reported as Stalled. The operator's own setting
     /// unless you say otherwise. Example: `6h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("stallAfter must be at least 1m"))]
+    #[x_kube(validation = within("duration(self) >= duration('1m')", "stallAfter must be at least 1m"))]
     pub stall_after: Option<Duration>,
 }
 

@@ -100,6 +100,17 @@ pub(super) fn phase_steps() -> Rule {
     }
 }
 
+/// The phase is what the log says; an empty one says nothing, and only the operator's Cancelled needs no event.
+pub(super) fn phase_needs_log() -> Rule {
+    forbid(
+        ".status",
+        "!has(self.status) || self.status.phase in ['Pending', 'Cancelled'] \
+         || (has(self.status.custody) && self.status.custody.size() > 0)"
+            .into(),
+        "while custody is empty the phase is Pending or Cancelled".into(),
+    )
+}
+
 /// A released part of the address shows that the Seller has seen the pick-up; no other author can write such an entry.
 pub(super) fn cancelled_before_pick_up() -> Rule {
     let from: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.next().contains(&Phase::Cancelled)).collect();

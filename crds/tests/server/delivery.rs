@@ -31,7 +31,7 @@ async fn a_complete_specification_is_taken_and_nonsense_is_refused() {
             (json!({"share": {"location": "street"}}), r#"supported values: "none", "coarse", "exact""#),
             (json!({"cancelled": {"reason": "because"}}), "supported values"),
             (json!({"cancelled": {}}), "cancelled.reason: Required value"),
-            (json!({"ttlAfterFinished": "forever"}), "should match"),
+            (json!({"ttlAfterFinished": "forever"}), "such as 72h, 1h30m or 45s"),
             (json!({"window": {"from": "tomorrow", "to": "2026-12-01T12:00:00Z"}}), "window.from"),
             (
                 json!({"window": {"from": "2026-12-01T12:00:00Z", "to": "2026-12-01T12:30:00+01:00"}}),

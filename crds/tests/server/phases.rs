@@ -51,7 +51,7 @@ async fn a_finished_delivery_is_reopened_only_by_a_new_correction() {
         let (early, late) = (event("Seller", 0, "Corrected"), event("Seller", 1, "Corrected"));
         let other = event("Seller", 1, "ProofAttached");
         for phase in [Phase::Delivered, Phase::Returned, Phase::Lost, Phase::Cancelled] {
-            let name = in_phase(&room, phase, &[early.clone()]).await;
+            let name = in_phase(&room, phase, std::slice::from_ref(&early)).await;
             let again = |to: &str, event: &Value| json!({"phase": to, "custody": [early, event]});
             try_status(&room, &name, again("OutForDelivery", &late)).await.unwrap();
             try_status(&room, &name, again(phase.as_str(), &other)).await.unwrap();
@@ -98,6 +98,10 @@ async fn the_first_write_starts_from_pending() {
         let released = json!({"phase": "Cancelled", "custody": [event("Seller", 0, "Released")]});
         refused(try_status(&room, "upc-1", released).await, "can't be Cancelled");
         refused(try_status(&room, "upc-1", json!({"phase": "Eaten"})).await, "supported values");
+        for unsigned in ["Accepted", "Delivered", "Lost"] {
+            let answer = try_status(&room, "upc-1", json!({"phase": unsigned})).await;
+            refused(answer, "while custody is empty the phase is Pending or Cancelled");
+        }
     })
     .await;
 }

@@ -71,7 +71,8 @@ async fn certificates_live_long_enough_and_are_renewed_before_their_end() {
             &[
                 (certificate(json!({"ttl": "9m59s"})), ttl),
                 (certificate(json!({"ttl": "2160h1s"})), ttl),
-                (certificate(json!({"ttl": "3d"})), "should match"),
+                (certificate(json!({"ttl": "3d"})), "such as 72h, 1h30m or 45s"),
+                (certificate(json!({"ttl": ""})), "such as 72h, 1h30m or 45s"),
                 (certificate(json!({"ttl": 72})), "must be of type string"),
                 (certificate(json!({"ttl": "1h", "renewBefore": "1h"})), renew),
                 (certificate(json!({"ttl": "1h", "renewBefore": "30s"})), renew),
@@ -79,6 +80,23 @@ async fn certificates_live_long_enough_and_are_renewed_before_their_end() {
             ],
         )
         .await;
+    })
+    .await;
+}
+
+/// What is no duration is refused once, for what it is, and not again by every rule that would compare it.
+#[tokio::test]
+async fn nonsense_is_refused_in_one_sentence() {
+    in_room("nonsense_is_refused_in_one_sentence", async |room| {
+        let spec = json!({"certificate": {"ttl": "3d", "renewBefore": "80h"}});
+        match room.try_create::<Seller>(&seller("acme", spec)).await {
+            Err(kube::Error::Api(status)) => {
+                let causes = status.details.unwrap().causes;
+                assert_eq!(causes.len(), 1, "{causes:?}");
+                assert_eq!(causes[0].field, "spec.certificate.ttl");
+            }
+            other => panic!("expected a refusal, got {other:?}"),
+        }
     })
     .await;
 }
