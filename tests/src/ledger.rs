@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
+use waybill_crds::Carrier;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::Namespace;
 
 /// The operator's own namespace.
 pub const SYSTEM: &str = "waybill-system";
@@ -50,6 +53,13 @@ pub async fn revoked(client: &Client) -> kube::Result<BTreeSet<String>> {
     Ok(entries.iter().filter_map(|entry| entry["serial"].as_str()).map(str::to_owned).collect())
 }
 
+/// How many lists of the revoked there have been.
+pub async fn crl_number(client: &Client) -> u64 {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), SYSTEM);
+    let data = api.get("waybill-crl").await.expect("the list").data.expect("data");
+    data["number"].parse().expect("a number")
+}
+
 /// The authorities as they stand in their Secret: file names with what is in them.
 pub async fn authorities(client: &Client) -> BTreeMap<String, Vec<u8>> {
     let api: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
@@ -62,4 +72,25 @@ pub fn serial(chain_pem: &[u8]) -> String {
     let leaf = CertificateDer::pem_slice_iter(chain_pem).next().expect("a chain").expect("a certificate");
     let (_, leaf) = X509Certificate::from_der(&leaf).expect("a certificate");
     leaf.raw_serial_as_string().replace(':', "")
+}
+
+/// No number twice, and none in use that the ledger doesn't know.
+pub async fn certificates_are_written_down(namespace: &Namespace) {
+    let entries = entries(&namespace.client).await;
+    assert_eq!(duplicates(&entries), Vec::<String>::new(), "serials given out twice");
+    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.serial.as_str()).collect();
+    let mut used = Vec::new();
+    for secret in namespace.api::<Secret>().list(&ListParams::default()).await.expect("secrets") {
+        let chain = secret.data.as_ref().and_then(|data| data.get("tls.crt"));
+        used.extend(chain.map(|chain| (secret.name_any(), serial(&chain.0))));
+    }
+    for carrier in namespace.api::<Carrier>().list(&ListParams::default()).await.expect("carriers") {
+        let chain = carrier.status.as_ref().and_then(|s| s.certificate.as_ref()?.pem.clone());
+        used.extend(chain.map(|chain| (carrier.name_any(), serial(chain.as_bytes()))));
+    }
+    for (whose, number) in &used {
+        assert!(known.contains(number.as_str()), "serial {number} of {whose} is in no ledger");
+    }
+    let here = entries.iter().filter(|entry| entry.namespace == namespace.name).count();
+    println!("{} certificates in use, {here} numbers written down for them, {} in all", used.len(), entries.len());
 }

@@ -4,6 +4,10 @@
 
 mod broker;
 mod burst;
+mod hand;
 mod leaving;
 mod operator;
 mod quiet;
+
+/// Held by whoever kills the operator, and by whoever wants to see that it lives on.
+static OPERATOR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
