@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -26,6 +27,12 @@ pub(crate) struct Got {
 pub(crate) struct Client {
     stream: TlsStream<TcpStream>,
     got: Vec<Got>,
+}
+
+/// A client's configuration as the services have it.
+pub(crate) fn config(bundle: &str, leaf: &Leaf) -> ClientConfig {
+    let material = Material::from_pem(leaf.chain.as_bytes(), leaf.key.as_bytes(), bundle.as_bytes()).unwrap();
+    material.client().unwrap()
 }
 
 /// What the broker sent, beside messages.
@@ -53,12 +60,21 @@ impl Client {
 
     /// Only the TLS handshake. (With TLS 1.3 the broker's refusal shows at the first read.)
     pub(crate) async fn handshake(addr: SocketAddr, bundle: &str, leaf: &Leaf) -> Result<Self, Gone> {
-        let material = Material::from_pem(leaf.chain.as_bytes(), leaf.key.as_bytes(), bundle.as_bytes()).unwrap();
-        let connector = TlsConnector::from(Arc::new(material.client().unwrap()));
+        Self::handshake_with(addr, Arc::new(config(bundle, leaf))).await
+    }
+
+    /// The same with a configuration of the caller's, which may remember sessions.
+    pub(crate) async fn handshake_with(addr: SocketAddr, config: Arc<ClientConfig>) -> Result<Self, Gone> {
         let stream = TcpStream::connect(addr).await.map_err(|_| Gone)?;
         stream.set_nodelay(true).unwrap();
+        let connector = TlsConnector::from(config);
         let stream = connector.connect(BROKER_NAME.try_into().unwrap(), stream).await.map_err(|_| Gone)?;
         Ok(Self { stream, got: Vec::new() })
+    }
+
+    /// True where the handshake went on from an earlier one, without certificates.
+    pub(crate) fn resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     pub(crate) async fn say_connect(&mut self, id: &str) -> Result<(), Gone> {

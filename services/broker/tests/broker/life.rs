@@ -6,17 +6,15 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use waybill_chassis::tls::Material;
 use waybill_link::{Inbox, Link, LinkMetrics, Settings, link};
 
+use crate::client::config;
 use crate::pki::Leaf;
 use crate::world::{World, soon};
 
 /// A participant as the services are: our own link.
 fn participant(world: &World, addr: std::net::SocketAddr, leaf: &Leaf, filter: &str) -> (Link, Inbox, LinkMetrics) {
-    let bundle = world.ca.pem();
-    let material = Material::from_pem(leaf.chain.as_bytes(), leaf.key.as_bytes(), bundle.as_bytes()).unwrap();
-    let (_, tls) = watch::channel(Arc::new(material.client().unwrap()));
+    let (_, tls) = watch::channel(Arc::new(config(&world.ca.pem(), leaf)));
     let settings = Settings::new(&addr.to_string(), &leaf.uid).unwrap().subscribe([filter.to_owned()]);
     let metrics = LinkMetrics::default();
     let (link, inbox, driver) = link(settings, tls, metrics.clone()).unwrap();

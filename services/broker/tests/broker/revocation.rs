@@ -1,6 +1,8 @@
 //! Who is revoked has no session and gets none, whatever the lists look like afterwards; everybody else notices nothing.
 
-use crate::client::{Client, Gone};
+use std::sync::Arc;
+
+use crate::client::{Client, Gone, config};
 use crate::pki::{Ca, When, number};
 use crate::world::{World, data, soon, within_five_seconds};
 
@@ -43,6 +45,25 @@ async fn a_handshake_kept_from_before_the_revocation_gives_no_lasting_session() 
             within_five_seconds("the late session's end", client.ended()).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_resumed_tls_session_is_no_way_around_the_list() {
+    let mut world = World::start().await;
+    let revoked = world.ca.client("revoked");
+    let mut config = config(&world.ca.pem(), &revoked);
+    config.resumption = rustls::client::Resumption::default();
+    let config = Arc::new(config);
+    let carriers = world.ports.carriers;
+    let connect = async |config: &Arc<rustls::ClientConfig>| {
+        let mut client = Client::handshake_with(carriers, Arc::clone(config)).await?;
+        client.say_connect("revoked").await.map(|()| client)
+    };
+    connect(&config).await.unwrap();
+    assert!(connect(&config).await.unwrap().resumed(), "the broker does resume, so this is worth a test");
+    world.revoke(&revoked);
+    within_five_seconds("refusal", world.refuses(&revoked)).await;
+    assert_eq!(connect(&config).await.err(), Some(Gone));
 }
 
 #[tokio::test]
