@@ -108,6 +108,6 @@ pub(crate) fn hmac(key: &[u8], purpose: &str, body: impl FnOnce(&mut Encoder<Vec
 /// A CBOR sequence that begins with what it is for. Every item says its own length, so no two inputs look the same.
 pub(crate) fn array(purpose: &str, body: impl FnOnce(&mut Encoder<Vec<u8>>) -> Written) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
-    encoder.str(purpose).and_then(|e| body(e)).expect("encoding into memory does not fail");
+    encoder.str(purpose).and_then(body).expect("encoding into memory does not fail");
     encoder.into_writer()
 }

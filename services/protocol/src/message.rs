@@ -107,7 +107,7 @@ impl OpenError {
 }
 
 /// A body that travels in one direction.
-pub trait Body: Encode<()> + for<'b> Decode<'b, ()> + sealed::Sealed {
+pub trait Body: Clone + Encode<()> + for<'b> Decode<'b, ()> + sealed::Sealed {
     const DIRECTION: Direction;
 }
 
@@ -179,10 +179,7 @@ impl Conversation {
         signer: &Signer,
         to: Recipient,
         rng: &mut impl CryptoRng,
-    ) -> Result<Vec<u8>, SealError>
-    where
-        B: Clone,
-    {
+    ) -> Result<Vec<u8>, SealError> {
         if self.sender(B::DIRECTION) != signer.uid() {
             return Err(SealError::NotTheSender(B::DIRECTION));
         }

@@ -1,6 +1,6 @@
 //! Where a parcel is in its life, and which part of the address is open: the two words the rest of Waybill shows.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use minicbor::{Decode, Encode};
 
@@ -114,6 +114,29 @@ impl Stage {
             Self::PostalCode => Some(Self::Country),
             Self::Door => Some(Self::PostalCode),
         }
+    }
+}
+
+/// A text that names no phase or stage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no {1}")]
+pub struct UnknownName(String, &'static str);
+
+impl FromStr for Phase {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|phase| phase.as_str() == text);
+        known.ok_or_else(|| UnknownName(text.to_owned(), "phase"))
+    }
+}
+
+impl FromStr for Stage {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|stage| stage.as_str() == text);
+        known.ok_or_else(|| UnknownName(text.to_owned(), "stage"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A whole delivery by the public API alone: a seller and a carrier's agent in memory, the custody log between them, and a broker that
 //! sees nothing but topics and frames. It is also the shortest description of who calls what, in which order.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 #[path = "kit/world.rs"]
 mod kit;

@@ -1,5 +1,6 @@
 //! RFC 9180, appendix A.2.1: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305, base mode. All of its vectors: key derivation,
 //! encapsulation in both directions, every listed sequence number, every export.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use hex::decode;
 use hpke::{

@@ -1,4 +1,5 @@
 //! The log: what it says about a delivery, and what it says about entries that should not be there.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 #[path = "kit/world.rs"]
 mod kit;

@@ -1,5 +1,6 @@
 //! Messages in the hands of a hostile broker, a curious carrier and a clumsy sender: nothing opens that was not said to this receiver,
 //! about this, now.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 #[path = "kit/world.rs"]
 mod kit;

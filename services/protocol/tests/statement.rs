@@ -1,4 +1,5 @@
 //! Statements as the operator makes them and everyone else checks them.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use waybill_protocol::{

@@ -57,6 +57,52 @@ pub enum Invalid {
     CutOff { by: EventId },
 }
 
+impl Invalid {
+    /// All names there are.
+    pub const CODES: &'static [&'static str] = &[
+        "Unreadable",
+        "Full",
+        "Reserved",
+        "AnotherDelivery",
+        "AnotherSeller",
+        "StatementMissing",
+        "StatementUnexpected",
+        "Statement",
+        "ForeignStatement",
+        "BadSignature",
+        "Repeated",
+        "Fork",
+        "Gap",
+        "BrokenChain",
+        "UnknownSeen",
+        "SeenGoesBack",
+        "CutOff",
+    ];
+
+    /// Its name: stable, for metrics and for comparing verifiers.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "Unreadable",
+            Self::Full => "Full",
+            Self::Reserved => "Reserved",
+            Self::AnotherDelivery { .. } => "AnotherDelivery",
+            Self::AnotherSeller { .. } => "AnotherSeller",
+            Self::StatementMissing => "StatementMissing",
+            Self::StatementUnexpected => "StatementUnexpected",
+            Self::Statement(_) => "Statement",
+            Self::ForeignStatement(_) => "ForeignStatement",
+            Self::BadSignature => "BadSignature",
+            Self::Repeated { .. } => "Repeated",
+            Self::Fork { .. } => "Fork",
+            Self::Gap { .. } => "Gap",
+            Self::BrokenChain => "BrokenChain",
+            Self::UnknownSeen => "UnknownSeen",
+            Self::SeenGoesBack => "SeenGoesBack",
+            Self::CutOff { .. } => "CutOff",
+        }
+    }
+}
+
 impl Verdict {
     pub fn counts(&self) -> bool {
         matches!(self, Self::Counts(_))

@@ -106,9 +106,7 @@ fn mark_records(state: &mut State, input: &Input<'_>) {
     let event = input.id;
     match *input.fact {
         Fact::Accepted { attempt_key, nonce, protocol } => {
-            if state.acceptances.iter().all(|acceptance| acceptance.carrier != *input.uid) {
-                state.acceptances.push(Acceptance { carrier: input.uid.clone(), event, attempt_key, nonce, protocol });
-            }
+            state.acceptances.push(Acceptance { carrier: input.uid.clone(), event, attempt_key, nonce, protocol });
         }
         Fact::Rekeyed { attempt_key, nonce } => {
             let own = state.acceptances.iter_mut().find(|acceptance| acceptance.carrier == *input.uid);

@@ -108,41 +108,74 @@ impl Need {
     /// What it asks for, in the words of `docs/proof-format.md`.
     pub const fn says(self) -> &'static str {
         match self {
-            Self::NextAttempt => "the event's attempt is the current one plus 1",
-            Self::Assigned => {
-                "the author is the carrier last assigned; without an assignment, the carrier of the last hand-over; without either, anyone"
-            }
-            Self::NewCandidate => "the author has not accepted this attempt yet",
-            Self::NotHandedOver => "no HandedOver counts in this attempt",
+            Self::NextAttempt => "the event's attempt is `attempt` plus 1",
+            Self::Assigned => "the author's uid is `assigned`, or `carrier` if that is none; anyone's if both are none",
+            Self::NewCandidate => "the author's uid is not among the acceptances",
+            Self::NotHandedOver => "`handed_over` is none",
             Self::TermsFit => {
-                "terms.carrier has accepted this attempt; upc and max_attempts are those of the last HandedOver, photo and scan too if its carrier is the same, and the commitments are the current ones"
+                "terms.carrier is among the acceptances (NotAcceptedBy); if there are `terms`, upc, max_attempts and commitments are the same as there, and photo and scan too if the carrier is"
             }
-            Self::SeenHandOver => "the event's seen is this attempt's HandedOver or a later event of the seller",
+            Self::SeenHandOver => {
+                "there is a `handed_over`, and the event's seen names an event of the Seller with that seq or a larger one"
+            }
             Self::StageDue => {
-                "the part is Country if none is released, else the one after the released part, and the released part is posted; gate is present for Door and absent otherwise"
+                "the part is Country if `released` is none, else `posted` is `released` and the part is the one after it (StageNotDue); gate is present for Door and absent otherwise (Gate)"
             }
             Self::GateOpen => {
-                "gate is NotAsked if the terms ask for no scan; else it names a Scanned of this attempt with outcome Read and no ScanRefused, or an IncidentReported of this attempt or a declared incident countersigned in it"
+                "gate is NotAsked and the terms ask for no scan; or it is Scan and names one of `scans` with outcome Read that is not refused; or it is Incident and names one of `incidents`"
             }
-            Self::StageReleased => "the part is released and neither it nor a later one is posted",
-            Self::CurrentAddress => "commitment is the current commitment of that part",
-            Self::NewAddress => "a HandedOver counts and at least one commitment changes",
+            Self::StageReleased => {
+                "`posted` is neither the part nor a later one (AlreadyPosted), and `released` is the part (StageNotReleased)"
+            }
+            Self::CurrentAddress => "commitment is that of the part in `commitments`",
+            Self::NewAddress => "there are `commitments` (NotHandedOver) and the new ones differ (SameAddress)",
             Self::Coalesced => {
-                "tries is larger than that of any Scanned of this attempt; outcome Read has a mac that is new in this attempt; any other outcome has at least twice the tries of the last Scanned of this attempt with that outcome"
+                "tries is larger than that of each of `scans`; if the outcome is Read, none of `scans` has the same mac; else tries is at least twice that of the last of `scans` with the same outcome"
             }
-            Self::KnownScan => "scan names a Scanned of this attempt with outcome Read and no ScanRefused",
-            Self::ReceiptFits => "the terms have a receipt and the code's hash is that",
-            Self::AttemptsLeft => "fewer attempts are spent than the terms' max_attempts",
-            Self::Away => "the parcel is away: a HandedOver counts and no ReturnReceived after it",
-            Self::NotAway => "the parcel is not away",
-            Self::NotGivenBack => "no GivenBack counts since the parcel left",
-            Self::Held => "a hold lies over the phase",
-            Self::MayHold => "no hold lies over the phase, or the author is the seller",
+            Self::KnownScan => "scan names one of `scans` with outcome Read that is not refused",
+            Self::ReceiptFits => "the terms have a receipt, and it is the receipt hash of the code",
+            Self::AttemptsLeft => "`spent` is below the terms' max_attempts, or there are no terms",
+            Self::Away => "`away`",
+            Self::NotAway => "not `away`",
+            Self::NotGivenBack => "not `given_back`",
+            Self::Held => "there is a hold",
+            Self::MayHold => "there is no hold, or the author is Seller",
             Self::MayResume => {
-                "a hold lies over the phase that does not cut the carrier off, and the author is the seller or made it"
+                "there is a hold (NotHeld), its reason ends no carrier's word, and the author is Seller or the hold's author (NotYourHold)"
             }
-            Self::OtherCarrier => "the carrier named is not the current one, and not the one already assigned",
-            Self::OwnLastStep => "the event named is the last step of the log, is this author's own and is correctable",
+            Self::OtherCarrier => "carrier is not `assigned`, or `carrier` if that is none",
+            Self::OwnLastStep => {
+                "the event named is the last step, is of the same author and uid, and its row is correctable"
+            }
+        }
+    }
+
+    /// The code of the refusal where it does not hold, several where it can fail in several ways.
+    pub const fn refusal(self) -> &'static str {
+        match self {
+            Self::NextAttempt => "WrongAttempt",
+            Self::Assigned => "NotAssigned",
+            Self::NewCandidate => "AlreadyAccepted",
+            Self::NotHandedOver => "AlreadyHandedOver",
+            Self::TermsFit => "NotAcceptedBy, TermsChanged",
+            Self::SeenHandOver => "NotHandedOver",
+            Self::StageDue => "StageNotDue, Gate",
+            Self::GateOpen => "Gate",
+            Self::StageReleased => "AlreadyPosted, StageNotReleased",
+            Self::CurrentAddress => "StaleAddress",
+            Self::NewAddress => "NotHandedOver, SameAddress",
+            Self::Coalesced => "NotCoalesced",
+            Self::KnownScan => "UnknownReference",
+            Self::ReceiptFits => "WrongReceiptCode",
+            Self::AttemptsLeft => "NoAttemptsLeft",
+            Self::Away => "NotAway",
+            Self::NotAway => "Away",
+            Self::NotGivenBack => "AlreadyGivenBack",
+            Self::Held => "NotHeld",
+            Self::MayHold => "NotYourHold",
+            Self::MayResume => "NotHeld, NotYourHold",
+            Self::OtherCarrier => "SameCarrier",
+            Self::OwnLastStep => "NotCorrectable",
         }
     }
 }

@@ -70,6 +70,74 @@ pub enum Refusal {
     NotCorrectable { event: EventId },
 }
 
+impl Refusal {
+    /// All names there are.
+    pub const CODES: &'static [&'static str] = &[
+        "NotByThisAuthor",
+        "OutOfPlace",
+        "Held",
+        "WrongAttempt",
+        "NotTheCarrier",
+        "NotAssigned",
+        "AlreadyAccepted",
+        "AlreadyHandedOver",
+        "NotHandedOver",
+        "NotAway",
+        "Away",
+        "NotAcceptedBy",
+        "TermsChanged",
+        "StageNotDue",
+        "StageNotReleased",
+        "AlreadyPosted",
+        "StaleAddress",
+        "Gate",
+        "NotCoalesced",
+        "UnknownReference",
+        "WrongReceiptCode",
+        "NoAttemptsLeft",
+        "NotHeld",
+        "NotYourHold",
+        "SameCarrier",
+        "SameAddress",
+        "AlreadyGivenBack",
+        "NotCorrectable",
+    ];
+
+    /// Its name: stable, for metrics and for comparing verifiers.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotByThisAuthor { .. } => "NotByThisAuthor",
+            Self::OutOfPlace { .. } => "OutOfPlace",
+            Self::Held { .. } => "Held",
+            Self::WrongAttempt { .. } => "WrongAttempt",
+            Self::NotTheCarrier { .. } => "NotTheCarrier",
+            Self::NotAssigned { .. } => "NotAssigned",
+            Self::AlreadyAccepted => "AlreadyAccepted",
+            Self::AlreadyHandedOver => "AlreadyHandedOver",
+            Self::NotHandedOver => "NotHandedOver",
+            Self::NotAway => "NotAway",
+            Self::Away => "Away",
+            Self::NotAcceptedBy { .. } => "NotAcceptedBy",
+            Self::TermsChanged { .. } => "TermsChanged",
+            Self::StageNotDue { .. } => "StageNotDue",
+            Self::StageNotReleased { .. } => "StageNotReleased",
+            Self::AlreadyPosted { .. } => "AlreadyPosted",
+            Self::StaleAddress { .. } => "StaleAddress",
+            Self::Gate(_) => "Gate",
+            Self::NotCoalesced { .. } => "NotCoalesced",
+            Self::UnknownReference { .. } => "UnknownReference",
+            Self::WrongReceiptCode => "WrongReceiptCode",
+            Self::NoAttemptsLeft { .. } => "NoAttemptsLeft",
+            Self::NotHeld => "NotHeld",
+            Self::NotYourHold { .. } => "NotYourHold",
+            Self::SameCarrier => "SameCarrier",
+            Self::SameAddress => "SameAddress",
+            Self::AlreadyGivenBack => "AlreadyGivenBack",
+            Self::NotCorrectable { .. } => "NotCorrectable",
+        }
+    }
+}
+
 /// Why the door part stays closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GateRefusal {

@@ -148,6 +148,17 @@ const HOLDABLE: &[Phase] = &[
     Phase::Damaged,
     Phase::ReturnToSender,
 ];
+/// Where another carrier takes over only while the parcel is on hold.
+const ON_HOLD_ONLY: &[Phase] = &[
+    Phase::Accepted,
+    Phase::PickedUp,
+    Phase::InTransit,
+    Phase::OutForDelivery,
+    Phase::AvailableForPickup,
+    Phase::Refused,
+    Phase::Damaged,
+    Phase::ReturnToSender,
+];
 const CANCELLABLE_AWAY: &[Phase] = &[
     Phase::Accepted,
     Phase::PickedUp,
@@ -237,7 +248,7 @@ pub const TABLE: &[Row] = &[
     row(Kind::ReturnReceived, S, &[Phase::ReturnToSender]).to(Phase::Returned).closes().ends_hold().correctable(),
     // To another carrier.
     row(Kind::CarrierAssigned, S, &[Phase::AttemptFailed, Phase::Rescheduled]).to(Phase::Rescheduled).needs(&[Need::OtherCarrier]).closes().ends_hold(),
-    row(Kind::CarrierAssigned, S, HOLDABLE).to(Phase::Rescheduled).needs(&[Need::Held, Need::OtherCarrier]).closes().ends_hold(),
+    row(Kind::CarrierAssigned, S, ON_HOLD_ONLY).to(Phase::Rescheduled).needs(&[Need::Held, Need::OtherCarrier]).closes().ends_hold(),
     // The word of a person, and what the seller lets it mean.
     row(Kind::Declared, P, AFTER_PENDING),
     row(Kind::Countersigned, S, AWAY).of_declared(DeclaredFact::Delivered).to(Phase::Delivered).closes().ends_hold().correctable(),

@@ -63,6 +63,11 @@ impl World {
         vec![trust(&self.ca)]
     }
 
+    /// The CA's public key, as a verifier gets it.
+    pub(crate) fn ca_point(&self) -> Vec<u8> {
+        self.ca.verifying_key().to_sec1_point(false).as_bytes().to_vec()
+    }
+
     /// Another carrier of the same trust domain.
     pub(crate) fn another_carrier(&self, name: &str, seed: u8) -> Participant {
         make(&self.ca, name, Role::Carrier, seed, 1)

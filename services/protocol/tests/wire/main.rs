@@ -1,4 +1,5 @@
 //! The exact bytes of every version. One file a version; a version once released is never changed, only followed.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 #[path = "../kit/world.rs"]
 mod kit;
