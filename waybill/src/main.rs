@@ -1,9 +1,11 @@
 //! One binary for every program of the house: which one it is, is the first word.
 
+mod check;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use waybill_chassis::process::{exit, run};
+use waybill_chassis::process::{Error, exit, run};
 
 /// Private, provable delivery on Kubernetes
 #[derive(Parser)]
@@ -25,6 +27,8 @@ enum Program {
     Transport(Box<waybill_transport::Args>),
     /// Keeps the broker's certificates, revocations and access lists current
     BrokerSidecar(Box<waybill_broker::Args>),
+    /// Asks readiness pages until all of them are well
+    Check(check::Args),
     /// Prints the custom resource definitions as YAML
     Crds,
 }
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         Program::CarrierApi(args) => run(&args.log.clone(), |stop| waybill_carrier::run(*args, stop)),
         Program::Transport(args) => run(&args.log.clone(), |stop| waybill_transport::run(*args, stop)),
         Program::BrokerSidecar(args) => run(&args.log.clone(), |stop| waybill_broker::run(*args, stop)),
+        Program::Check(args) => check::run(&args).map_err(|error| Error::Program(Box::new(error))),
         Program::Crds => {
             waybill_crds::manifests().iter().for_each(|(_, yaml)| print!("---\n{yaml}"));
             Ok(())

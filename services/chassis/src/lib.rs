@@ -5,6 +5,7 @@
 //! keeps it. Each module stands alone and says what it trusts.
 
 pub mod files;
+pub mod jwt;
 pub mod metrics;
 pub mod peer;
 pub mod probes;
