@@ -59,15 +59,31 @@ impl X25519Key {
         if !is_below_p(bytes) {
             return Err(KeyError::NotAPoint);
         }
-        // Any clamped scalar is a multiple of eight, so exactly the low-order points come out as zero.
-        let probe = StaticSecret::from([1; 32]).diffie_hellman(&PublicKey::from(*bytes));
-        if probe.was_contributory() { Ok(Self(*bytes)) } else { Err(KeyError::SmallOrder) }
+        if LOW_ORDER.contains(bytes) { Err(KeyError::SmallOrder) } else { Ok(Self(*bytes)) }
     }
 
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
+
+/// The points of low order of Curve25519 and its twist, in their one canonical spelling.
+const LOW_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+];
 
 /// Whether a little-endian number is below 2^255 - 19: X25519 itself would take it modulo that, and ignore the top bit.
 fn is_below_p(bytes: &[u8; 32]) -> bool {
@@ -142,7 +158,7 @@ mod tests {
     use super::*;
 
     /// The list of cr.yp.to/ecdh.html: all low-order points of Curve25519 and its twist, and their other spellings.
-    const LOW_ORDER_HEX: [&str; 12] = [
+    const LISTED: [&str; 12] = [
         "0000000000000000000000000000000000000000000000000000000000000000",
         "0100000000000000000000000000000000000000000000000000000000000000",
         "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
@@ -159,12 +175,17 @@ mod tests {
 
     #[test]
     fn no_low_order_point_becomes_an_agreement_key() {
-        for point in LOW_ORDER_HEX {
+        for point in LISTED {
             let bytes: [u8; 32] = hex::decode(point).unwrap().try_into().unwrap();
             assert!(X25519Key::from_bytes(&bytes).is_err(), "{point}");
             let mut top_bit = bytes;
             top_bit[31] |= 0x80;
             assert!(X25519Key::from_bytes(&top_bit).is_err(), "{point} with the top bit set");
+        }
+        // The five of our list are low-order points indeed: every scalar, a multiple of eight, takes them to zero.
+        for point in LOW_ORDER {
+            let probe = StaticSecret::from([1; 32]).diffie_hellman(&PublicKey::from(point));
+            assert!(!probe.was_contributory(), "{point:02x?}");
         }
         let honest = AgreementSecret::from_bytes([7; 32]).public();
         assert_eq!(X25519Key::from_bytes(honest.as_bytes()), Ok(honest));

@@ -4,10 +4,12 @@
 //! or verifies a delivery shares this one crate, so there is one truth about what bytes mean. `docs/proof-format.md` specifies them.
 //!
 //! Rooms: [`statement`] (whose keys), [`fact`] (what can be said), `event` (said and signed), [`machine`] (what follows: one table), `log`
-//! (chains and verdicts), `message` and `seal` (what crosses the broker), [`topic`], `commitment`, `part`, `label`, `attempt`.
+//! (chains and verdicts), `message` and `seal` (what crosses the broker), [`topic`], `commitment`, `part`, `label`, `attempt`,
+//! `trust` (which CAs count).
 //!
 //! # As a seller
-//! 1. [`Log::read`] the custody of the Delivery; [`Log::state`] says what is due. Every time anew: nothing else has to be remembered.
+//! 1. [`Log::read`] the custody of the Delivery, with a [`Trust`] that remembers; [`Log::state`] says what is due. Every time anew:
+//!    nothing else has to be kept.
 //! 2. [`State::attempt_to_accept`]: seal a `Hello` to the carrier's statement key. Its answer brings `Accepted`; check its nonce against
 //!    [`hello_nonce`] and its carrier against the one in the spec.
 //! 3. [`Log::sign`] the next fact (`HandedOver`, `Released`, …), write it into the custody, then [`Log::push`] it, then send.
@@ -42,6 +44,7 @@ pub mod seller_to_carrier;
 mod signer;
 pub mod statement;
 pub mod topic;
+mod trust;
 pub mod version;
 
 pub use attempt::{AttemptSecret, Digits, MAX_CHALLENGE, sign_courier_check, verify_courier_check};
@@ -61,3 +64,4 @@ pub use seal::{Frame, MAX_FRAME, SealedTo};
 pub use signer::{Signer, SignerError};
 pub use statement::{CaKey, Custody, KeyStatement, Role, StatementError, ToBeSigned};
 pub use topic::{Direction, Topic, TopicError, TopicFilter};
+pub use trust::Trust;

@@ -9,8 +9,6 @@ mod part;
 mod sign;
 mod verdict;
 
-use std::sync::Arc;
-
 use crate::{
     event::{Author, SignedEvent},
     fact::Kind,
@@ -18,7 +16,8 @@ use crate::{
     key::Ed25519Key,
     machine::{Input, Machine, State},
     phase::{Phase, Stage},
-    statement::{CaKey, KeyStatement},
+    statement::KeyStatement,
+    trust::Trust,
 };
 use chain::Chains;
 
@@ -46,7 +45,7 @@ pub struct Subject {
 #[derive(Debug, Clone)]
 pub struct Log {
     subject: Subject,
-    trusted: Arc<[CaKey]>,
+    trust: Trust,
     entries: Vec<Entry>,
     chains: Chains,
     machine: Machine,
@@ -65,19 +64,15 @@ pub fn has_place(position: usize, kind: Kind) -> bool {
 }
 
 impl Log {
-    /// A log without entries. `trusted`: the CAs whose statements count, those of the past included.
-    pub fn new(subject: Subject, trusted: impl Into<Arc<[CaKey]>>) -> Self {
+    /// A log without entries.
+    pub fn new(subject: Subject, trust: &Trust) -> Self {
         let (chains, machine) = (Chains::default(), Machine::new());
-        Self { subject, trusted: trusted.into(), entries: Vec::new(), chains, machine }
+        Self { subject, trust: trust.clone(), entries: Vec::new(), chains, machine }
     }
 
     /// Reads a whole log.
-    pub fn read<'b>(
-        subject: Subject,
-        trusted: impl Into<Arc<[CaKey]>>,
-        entries: impl IntoIterator<Item = &'b [u8]>,
-    ) -> Self {
-        let mut log = Self::new(subject, trusted);
+    pub fn read<'b>(subject: Subject, trust: &Trust, entries: impl IntoIterator<Item = &'b [u8]>) -> Self {
+        let mut log = Self::new(subject, trust);
         for entry in entries {
             log.push(entry);
         }
@@ -108,7 +103,7 @@ impl Log {
             let full = position >= CAPACITY;
             return Verdict::Invalid(if full { Invalid::Full } else { Invalid::Reserved });
         }
-        if let Err(invalid) = self.chains.take(signed, position, &self.subject, &self.trusted) {
+        if let Err(invalid) = self.chains.take(signed, position, &self.subject, &self.trust) {
             return Verdict::Invalid(invalid);
         }
         let event = signed.event();
@@ -136,7 +131,7 @@ impl Log {
         if !self.chains.cut(last) {
             return;
         }
-        let mut again = Self::new(self.subject.clone(), Arc::clone(&self.trusted));
+        let mut again = Self::new(self.subject.clone(), &self.trust);
         again.chains = Chains::with_cuts_of(&self.chains);
         for entry in &self.entries {
             again.push(entry.bytes());

@@ -18,8 +18,9 @@ use crate::{
     seal::{Binding, Frame, MAX_FRAME, SealedTo},
     seller_to_carrier,
     signer::Signer,
-    statement::{CaKey, KeyStatement, Role, StatementError},
+    statement::{KeyStatement, Role, StatementError},
     topic::{Direction, Topic},
+    trust::Trust,
     version,
 };
 
@@ -68,7 +69,7 @@ pub struct SellerTrust<'a> {
     /// The seller's statement as the log or an earlier hello showed it. Without one, only a hello is listened to; with one, no hello
     /// with an older statement is.
     pub known: Option<&'a KeyStatement>,
-    pub trusted: &'a [CaKey],
+    pub trust: &'a Trust,
     pub namespace: &'a Name,
     pub now: UnixMillis,
 }
@@ -247,7 +248,7 @@ impl Conversation {
     }
 
     fn seller_statement(&self, bytes: &Bytes, trust: SellerTrust<'_>) -> Result<KeyStatement, OpenError> {
-        let statement = KeyStatement::verify(&bytes.0, trust.trusted, trust.now).map_err(OpenError::Statement)?;
+        let statement = KeyStatement::verify(&bytes.0, trust.trust.cas(), trust.now).map_err(OpenError::Statement)?;
         let same = [
             ("role", statement.role == Role::Seller),
             ("uid", statement.uid == self.seller),

@@ -9,7 +9,8 @@ use crate::{
     event::Author,
     id::{Bytes, Uid},
     key::Ed25519Key,
-    statement::{CaKey, KeyStatement, Role, StatementError},
+    statement::{KeyStatement, Role, StatementError},
+    trust::Trust,
 };
 
 /// A statement and its signing key.
@@ -31,10 +32,10 @@ pub enum SignerError {
 
 impl Signer {
     /// `seed`: the raw 32 bytes of `ed25519.seed`.
-    pub fn new(statement: &[u8], trusted: &[CaKey], seed: &[u8; 32]) -> Result<Self, SignerError> {
+    pub fn new(statement: &[u8], trust: &Trust, seed: &[u8; 32]) -> Result<Self, SignerError> {
         let key = SigningKey::from_bytes(seed);
         let bytes = Bytes(statement.to_vec());
-        let statement = KeyStatement::verify_recorded(statement, trusted).map_err(SignerError::Statement)?;
+        let statement = trust.recorded_statement(statement).map_err(SignerError::Statement)?;
         if statement.ed25519 != Ed25519Key::from(key.verifying_key()) {
             return Err(SignerError::AnotherKey);
         }

@@ -165,9 +165,14 @@ impl KeyStatement {
         }
         let tbs = cose::sig_structure(envelope.protected, Domain::Statement, envelope.payload);
         ca.key.verify(&tbs, &signature).map_err(|_| StatementError::BadSignature)?;
-        let statement: Self = codec::decode_versioned(WHAT, envelope.payload).map_err(StatementError::Wire)?;
+        let statement = Self::read_verified(bytes).map_err(StatementError::Wire)?;
         statement.check_consistent()?;
         Ok(statement)
+    }
+
+    /// Reads a statement whose signature was verified.
+    pub(crate) fn read_verified(bytes: &[u8]) -> Result<Self, WireError> {
+        codec::decode_versioned(WHAT, Sign1::read(Domain::Statement, bytes)?.payload)
     }
 
     fn check_consistent(&self) -> Result<(), StatementError> {

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use kit::{COMMIT_KEY, LABEL_KEY, NOW, ORDER_SALT, Participant, World, order, rng, world};
 use rand::rngs::StdRng;
 use waybill_protocol::{
-    AgreementSecret, AttemptSecret, Author, CaKey, Conversation, Direction, DoorGate, Fact, Frame, Gate, Hash,
-    Incoming, KeyStatement, LabelCode, LabelSecret, Log, Mac, Order, Outgoing, Part, Phase, ReceiptText, Recipient,
-    SaltKey, ScanOutcome, SellerTrust, SignedEvent, Stage, Subject, Terms, Topic, Upc, carrier_to_seller,
+    AgreementSecret, AttemptSecret, Author, Conversation, Direction, DoorGate, Fact, Frame, Gate, Hash, Incoming,
+    KeyStatement, LabelCode, LabelSecret, Log, Mac, Order, Outgoing, Part, Phase, ReceiptText, Recipient, SaltKey,
+    ScanOutcome, SellerTrust, SignedEvent, Stage, Subject, Terms, Topic, Trust, Upc, carrier_to_seller,
     fact::reason::{DeliveredTo, ErasedScope, EvidenceKind, Incident, Media},
     hello_nonce, receipt_code, receipt_hash, seller_to_carrier, version,
 };
@@ -138,7 +138,7 @@ struct Play {
     /// All that ever crossed the broker.
     wire: Vec<(Topic, Vec<u8>)>,
     subject: Subject,
-    trusted: Vec<CaKey>,
+    trust: Trust,
 }
 
 impl Play {
@@ -150,12 +150,12 @@ impl Play {
             custody: Vec::new(),
             wire: Vec::new(),
             subject: world.subject.clone(),
-            trusted: world.trusted(),
+            trust: Trust::remembering(world.trust().cas(), 1000),
         }
     }
 
     fn log(&self) -> Log {
-        Log::read(self.subject.clone(), self.trusted.clone(), self.custody.iter().map(Vec::as_slice))
+        Log::read(self.subject.clone(), &self.trust, self.custody.iter().map(Vec::as_slice))
     }
 
     fn events(&self) -> Vec<&'static str> {
@@ -192,7 +192,7 @@ struct Seller {
     order: Order,
     camera: bool,
     subject: Subject,
-    trusted: Vec<CaKey>,
+    trust: Trust,
     rng: StdRng,
 }
 
@@ -205,13 +205,13 @@ impl Seller {
             order: order(),
             camera,
             subject: world.subject.clone(),
-            trusted: world.trusted(),
+            trust: Trust::remembering(world.trust().cas(), 1000),
             rng: rng(1),
         }
     }
 
     fn what_is_due(&mut self, custody: &mut Vec<Vec<u8>>) -> Vec<(Topic, Vec<u8>)> {
-        let mut log = Log::read(self.subject.clone(), self.trusted.clone(), custody.iter().map(Vec::as_slice));
+        let mut log = Log::read(self.subject.clone(), &self.trust, custody.iter().map(Vec::as_slice));
         let state = log.state();
         if let Some(attempt) = state.attempt_to_accept() {
             return vec![self.say(&log, attempt, Hash::NONE, self.hello(attempt))];
@@ -247,7 +247,7 @@ impl Seller {
     fn on_message(&mut self, frame: &[u8], custody: &mut Vec<Vec<u8>>) {
         let frame = Frame::read(frame).unwrap();
         let incoming = self.conversation.open_up(&frame, &self.own.agreement, &[self.carrier.ed25519]).unwrap();
-        append(&self.subject, &self.trusted, custody, incoming.events.iter().map(|bytes| bytes.0.as_slice()));
+        append(&self.subject, &self.trust, custody, incoming.events.iter().map(|bytes| bytes.0.as_slice()));
     }
 
     fn state(&self, log: &mut Log, fact: Fact, custody: &mut Vec<Vec<u8>>) -> SignedEvent {
@@ -329,7 +329,7 @@ struct Agent {
     waits_at_the_door: bool,
     /// What a camera would read.
     label: LabelSecret,
-    trusted: Vec<CaKey>,
+    trust: Trust,
     rng: StdRng,
 }
 
@@ -344,7 +344,7 @@ impl Agent {
             camera,
             waits_at_the_door: false,
             label: LabelSecret::new(&LABEL_KEY, &world.subject.delivery),
-            trusted: world.trusted(),
+            trust: Trust::remembering(world.trust().cas(), 1000),
             rng: rng(2),
         }
     }
@@ -380,7 +380,7 @@ impl Agent {
         own: &AgreementSecret,
     ) -> Result<(Incoming<seller_to_carrier::Message>, Option<KeyStatement>), waybill_protocol::OpenError> {
         let namespace = &self.journal.subject().namespace;
-        let trust = SellerTrust { known: self.seller.as_ref(), trusted: &self.trusted, namespace, now: NOW };
+        let trust = SellerTrust { known: self.seller.as_ref(), trust: &self.trust, namespace, now: NOW };
         self.conversation.open_down(frame, own, trust)
     }
 
@@ -444,7 +444,7 @@ impl Agent {
     /// `POST /api/shipment/{upc}`: the Carrier API appends what is genuine.
     fn post_from(&self, known: usize, custody: &mut Vec<Vec<u8>>) {
         let own = self.journal.entries()[known..].iter().map(|entry| entry.bytes());
-        append(self.journal.subject(), &self.trusted, custody, own);
+        append(self.journal.subject(), &self.trust, custody, own);
     }
 
     fn answer(&mut self, to: &Incoming<seller_to_carrier::Message>, known: usize) -> Vec<(Topic, Vec<u8>)> {
@@ -470,13 +470,8 @@ impl Agent {
 }
 
 /// What seller and Carrier API do with events that came to them: genuine and new ones go into the log.
-fn append<'b>(
-    subject: &Subject,
-    trusted: &[CaKey],
-    custody: &mut Vec<Vec<u8>>,
-    events: impl Iterator<Item = &'b [u8]>,
-) {
-    let mut log = Log::read(subject.clone(), trusted.to_vec(), custody.iter().map(Vec::as_slice));
+fn append<'b>(subject: &Subject, trust: &Trust, custody: &mut Vec<Vec<u8>>, events: impl Iterator<Item = &'b [u8]>) {
+    let mut log = Log::read(subject.clone(), trust, custody.iter().map(Vec::as_slice));
     for event in events {
         if log.push(event).is_genuine() {
             assert_eq!(SignedEvent::read(event).unwrap().event().author, Author::Transport);

@@ -7,7 +7,7 @@ mod kit;
 use kit::{NOW, at, attempt_secret, invalid, push, released, world};
 use waybill_protocol::{
     Author, CAPACITY, Event, Fact, Gate, Hash, Invalid, Kind, Log, Order, PersonName, Phase, RESERVED, Refusal,
-    ScanOutcome, SignError, SignedEvent, Stage, UnixMillis, Verdict,
+    ScanOutcome, SignError, SignedEvent, Stage, Trust, UnixMillis, Verdict,
     fact::reason::{DeclaredFact, DeliveredTo, ErasedScope, EvidenceKind, HoldReason, Incident, Media},
     version,
 };
@@ -37,9 +37,35 @@ fn what_a_log_says_depends_on_its_bytes_alone() {
     let world = world();
     let log = world.plain(9);
     let bytes: Vec<&[u8]> = log.entries().iter().map(|entry| entry.bytes()).collect();
-    let again = Log::read(world.subject.clone(), world.trusted(), bytes);
+    let again = Log::read(world.subject.clone(), &world.trust(), bytes);
     assert_eq!(again.state(), log.state());
     assert!(again.entries().iter().all(|entry| entry.verdict().counts()));
+}
+
+#[test]
+fn a_memory_spares_work_and_believes_nothing_more() {
+    let world = world();
+    let honest: Vec<Vec<u8>> = world.plain(9).entries().iter().map(|entry| entry.bytes().to_vec()).collect();
+    let memory = Trust::remembering(world.trust().cas(), 4);
+    for trust in [&memory, &memory, &world.trust()] {
+        let log = Log::read(world.subject.clone(), trust, honest.iter().map(Vec::as_slice));
+        assert!(log.entries().iter().all(|entry| entry.verdict().counts()));
+    }
+    let memory = Trust::remembering(world.trust().cas(), 1000);
+    Log::read(world.subject.clone(), &memory, honest.iter().map(Vec::as_slice));
+    for (index, event) in honest.iter().enumerate() {
+        for at in (0..event.len()).step_by(7) {
+            let mut bent = honest.clone();
+            bent[index][at] ^= 1;
+            let read = |trust| Log::read(world.subject.clone(), trust, bent.iter().map(Vec::as_slice));
+            let (with, without) = (read(&memory), read(&world.trust()));
+            let verdicts = |log: &Log| log.entries().iter().map(|entry| entry.verdict().clone()).collect::<Vec<_>>();
+            assert_eq!(verdicts(&with), verdicts(&without), "entry {index}, byte {at}");
+        }
+    }
+    let foreign = Trust::remembering(kit::World::new(2).trust().cas(), 1000);
+    let log = Log::read(world.subject.clone(), &foreign, honest.iter().map(Vec::as_slice));
+    assert!(log.entries().iter().all(|entry| !entry.verdict().is_genuine()), "a memory belongs to its CAs");
 }
 
 #[test]
@@ -77,7 +103,7 @@ fn an_event_of_another_delivery_has_no_place() {
     let world = world();
     let mut elsewhere = world.subject.clone();
     elsewhere.delivery = kit::uid("dddddddd-0000-4000-8000-000000000002");
-    let mut log = Log::new(elsewhere, world.trusted());
+    let mut log = Log::new(elsewhere, &world.trust());
     let verdict = log.push(world.plain(1).entries()[0].bytes()).clone();
     assert_eq!(*invalid(&verdict), Invalid::AnotherDelivery { got: world.subject.delivery.clone() });
     assert_eq!(log.phase(), Phase::Pending);
@@ -88,12 +114,12 @@ fn a_statement_of_another_ca_namespace_role_or_uid_counts_for_nothing() {
     let world = world();
     let first = world.plain(1).entries()[0].bytes().to_vec();
 
-    let mut foreign_ca = Log::new(world.subject.clone(), kit::World::new(2).trusted());
+    let mut foreign_ca = Log::new(world.subject.clone(), &kit::World::new(2).trust());
     assert!(matches!(invalid(foreign_ca.push(&first)), Invalid::Statement(_)));
 
     let mut subject = world.subject.clone();
     subject.namespace = kit::name("other");
-    let mut foreign_namespace = Log::new(subject, world.trusted());
+    let mut foreign_namespace = Log::new(subject, &world.trust());
     assert_eq!(*invalid(foreign_namespace.push(&first)), Invalid::ForeignStatement("namespace"));
 
     for (bend, what) in [
@@ -128,7 +154,7 @@ fn dropped_repeated_reordered_and_swapped_events_are_noticed() {
     let full = world.plain(9);
     let bytes: Vec<&[u8]> = full.entries().iter().map(|entry| entry.bytes()).collect();
     let read =
-        |order: &[usize]| Log::read(world.subject.clone(), world.trusted(), order.iter().map(|index| bytes[*index]));
+        |order: &[usize]| Log::read(world.subject.clone(), &world.trust(), order.iter().map(|index| bytes[*index]));
 
     let dropped = read(&[0, 1, 2, 3, 5, 6, 7, 8]);
     assert_eq!(at(&dropped), (Phase::PickedUp, Some(Stage::Country), 1));
@@ -390,7 +416,7 @@ fn a_wrong_tap_is_taken_back_by_its_author_alone_and_only_while_it_is_the_last_s
 fn a_lost_journal_is_read_back_from_the_log_and_goes_on() {
     let world = world();
     let log = world.plain(6);
-    let mut again = Log::read(world.subject.clone(), world.trusted(), log.entries().iter().map(|entry| entry.bytes()));
+    let mut again = Log::read(world.subject.clone(), &world.trust(), log.entries().iter().map(|entry| entry.bytes()));
     assert_eq!(again.expected(Author::Transport, world.carrier.uid()).0, 3);
     let attempt_key = attempt_secret(9).public();
     push(&mut again, &world.carrier, Fact::Rekeyed { attempt_key, nonce: world.nonce(1) });

@@ -52,7 +52,7 @@ proptest! {
             }
             said = log.entries().iter().map(|entry| entry.verdict().clone()).collect();
         }
-        let again = Log::read(world.subject.clone(), world.trusted(), bytes.iter().map(Vec::as_slice));
+        let again = Log::read(world.subject.clone(), &world.trust(), bytes.iter().map(Vec::as_slice));
         prop_assert_eq!(again.state(), log.state());
     }
 }

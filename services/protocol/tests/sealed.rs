@@ -211,10 +211,10 @@ fn d_71_only_a_hello_with_a_good_statement_makes_a_seller_known() {
         let to = Recipient::Statement(world.carrier.agreement.public());
         (Frame::read(&conversation.seal(&message, &seller.signer, to, &mut rng(4)).unwrap()).unwrap(), conversation)
     };
-    let trusted = world.trusted();
+    let domain = world.trust();
     let open = |(frame, conversation): &(Frame, Conversation), known: Option<&KeyStatement>, namespace: &str, now| {
         let namespace = kit::name(namespace);
-        let trust = SellerTrust { known, trusted: &trusted, namespace: &namespace, now };
+        let trust = SellerTrust { known, trust: &domain, namespace: &namespace, now };
         conversation.open_down(frame, &world.carrier.agreement, trust).map(|(_, statement)| statement)
     };
     let good = hello(&world.seller, &world);
@@ -254,8 +254,8 @@ fn d_71_only_a_hello_with_a_good_statement_makes_a_seller_known() {
 fn without_a_hello_nobody_is_listened_to() {
     let scene = Scene::new();
     let frame = Frame::read(&scene.frame).unwrap();
-    let trusted = scene.world.trusted();
-    let trust = SellerTrust { known: None, trusted: &trusted, namespace: &scene.world.subject.namespace, now: NOW };
+    let domain = scene.world.trust();
+    let trust = SellerTrust { known: None, trust: &domain, namespace: &scene.world.subject.namespace, now: NOW };
     let opened = scene.conversation.open_down(&frame, &attempt_secret(1), trust);
     assert_eq!(opened, Err(OpenError::UnknownSeller));
 }
@@ -386,9 +386,9 @@ impl Scene {
 
     fn open_in(&self, conversation: &Conversation, frame: &Frame, own: &AgreementSecret) -> Opened {
         let known = self.world.seller.signer.statement();
-        let trusted = self.world.trusted();
+        let domain = self.world.trust();
         let trust =
-            SellerTrust { known: Some(known), trusted: &trusted, namespace: &self.world.subject.namespace, now: NOW };
+            SellerTrust { known: Some(known), trust: &domain, namespace: &self.world.subject.namespace, now: NOW };
         conversation.open_down(frame, own, trust).map(|(incoming, _)| incoming)
     }
 

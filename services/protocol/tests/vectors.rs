@@ -86,7 +86,7 @@ fn logs(scenes: Vec<Scene>) -> Value {
     let mut entries = Vec::new();
     let logs: Vec<Value> = scenes.into_iter().map(|scene| log(scene, &mut entries)).collect();
     json!({
-        "cas": ca.trusted().iter().map(|key| json!({ "kid": key.kid().to_string(), "public_key": hex::encode(ca.ca_point()) })).collect::<Vec<_>>(),
+        "cas": ca.trust().cas().iter().map(|key| json!({ "kid": key.kid().to_string(), "public_key": hex::encode(ca.ca_point()) })).collect::<Vec<_>>(),
         "entries": entries,
         "logs": logs,
     })
@@ -94,7 +94,7 @@ fn logs(scenes: Vec<Scene>) -> Value {
 
 /// A log with its entries as places in a list that all logs share.
 fn log(scene: Scene, shared: &mut Vec<String>) -> Value {
-    let mut log = Log::new(scene.subject.clone(), world().trusted());
+    let mut log = Log::new(scene.subject.clone(), &world().trust());
     let mut entries = Vec::new();
     let mut after = Vec::new();
     for bytes in &scene.entries {

@@ -8,7 +8,8 @@ use crate::{
     fact::{Fact, Kind},
     id::{EventId, Uid},
     key::Ed25519Key,
-    statement::{CaKey, KeyStatement},
+    statement::KeyStatement,
+    trust::Trust,
 };
 
 /// Every author's chain, and where each genuine event stands.
@@ -101,11 +102,11 @@ impl Chains {
         signed: &SignedEvent,
         position: usize,
         subject: &Subject,
-        trusted: &[CaKey],
+        trust: &Trust,
     ) -> Result<(), Invalid> {
         let event = signed.event();
         check_subject(event, subject)?;
-        let statement = self.check_place(signed, subject, trusted)?;
+        let statement = self.check_place(signed, subject, trust)?;
         let seen = self.check_seen(event)?;
         self.check_cut(event)?;
         let chain = self.chains.entry((event.author, event.uid.clone())).or_insert_with(|| Chain {
@@ -132,15 +133,15 @@ impl Chains {
         &self,
         signed: &SignedEvent,
         subject: &Subject,
-        trusted: &[CaKey],
+        trust: &Trust,
     ) -> Result<Option<KeyStatement>, Invalid> {
         let event = signed.event();
-        let verify = |key: &Ed25519Key| signed.verify(key).map_err(|_| Invalid::BadSignature);
+        let verify = |key: &Ed25519Key| trust.verify(signed, key).map_err(|_| Invalid::BadSignature);
         let Some(chain) = self.get(event.author, &event.uid) else {
             if event.seq != 0 {
                 return Err(Invalid::Gap { expected: 0, got: event.seq });
             }
-            let statement = carried_statement(event, subject, trusted)?;
+            let statement = carried_statement(event, subject, trust)?;
             verify(&statement.ed25519)?;
             return if event.prev.is_none() { Ok(Some(statement)) } else { Err(Invalid::BrokenChain) };
         };
@@ -156,7 +157,7 @@ impl Chains {
         if event.prev != Some(chain.last) {
             return Err(Invalid::BrokenChain);
         }
-        self.next_statement(event, chain, subject, trusted)
+        self.next_statement(event, chain, subject, trust)
     }
 
     fn next_statement(
@@ -164,12 +165,12 @@ impl Chains {
         event: &Event,
         chain: &Chain,
         subject: &Subject,
-        trusted: &[CaKey],
+        trust: &Trust,
     ) -> Result<Option<KeyStatement>, Invalid> {
         if event.kind() != Kind::KeyRotated {
             return if event.statement.is_none() { Ok(None) } else { Err(Invalid::StatementUnexpected) };
         }
-        let statement = carried_statement(event, subject, trusted)?;
+        let statement = carried_statement(event, subject, trust)?;
         if statement.epoch <= chain.statement().epoch {
             return Err(Invalid::ForeignStatement("epoch"));
         }
@@ -267,9 +268,9 @@ fn check_subject(event: &Event, subject: &Subject) -> Result<(), Invalid> {
 }
 
 /// The statement an event carries: of its author, in this namespace, by a trusted CA.
-fn carried_statement(event: &Event, subject: &Subject, trusted: &[CaKey]) -> Result<KeyStatement, Invalid> {
+fn carried_statement(event: &Event, subject: &Subject, trust: &Trust) -> Result<KeyStatement, Invalid> {
     let bytes = event.statement.as_ref().ok_or(Invalid::StatementMissing)?;
-    let statement = KeyStatement::verify_recorded(&bytes.0, trusted).map_err(Invalid::Statement)?;
+    let statement = trust.recorded_statement(&bytes.0).map_err(Invalid::Statement)?;
     let same = [
         ("uid", statement.uid == event.uid),
         ("role", statement.role == event.author.role()),

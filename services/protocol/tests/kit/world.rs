@@ -6,7 +6,7 @@ use p256::ecdsa::signature::Signer as _;
 use rand::{SeedableRng, rngs::StdRng};
 use waybill_protocol::{
     AgreementSecret, CaKey, Commitments, Conversation, Custody, Ed25519Key, Fact, Hash, KeyStatement, Log, Mac, Name,
-    Order, Phase, Role, SaltKey, SignedEvent, Signer, Stage, Subject, Terms, Uid, UnixMillis, Upc, Verdict,
+    Order, Phase, Role, SaltKey, SignedEvent, Signer, Stage, Subject, Terms, Trust, Uid, UnixMillis, Upc, Verdict,
     hello_nonce, receipt_code, receipt_hash, version,
 };
 
@@ -59,8 +59,8 @@ impl World {
         Self { ca, seller, carrier, api, subject }
     }
 
-    pub(crate) fn trusted(&self) -> Vec<CaKey> {
-        vec![trust(&self.ca)]
+    pub(crate) fn trust(&self) -> Trust {
+        trust(&self.ca)
     }
 
     /// The CA's public key, as a verifier gets it.
@@ -82,7 +82,7 @@ impl World {
     }
 
     pub(crate) fn log(&self) -> Log {
-        Log::new(self.subject.clone(), self.trusted())
+        Log::new(self.subject.clone(), &self.trust())
     }
 
     pub(crate) fn conversation(&self) -> Conversation {
@@ -218,7 +218,7 @@ fn participant(ca: &CaSigningKey, statement: &KeyStatement, seed: u8) -> Partici
     let tbs = statement.to_be_signed(CERTIFICATE).unwrap();
     let bytes = tbs.assemble(&ca.sign(&tbs.bytes()));
     Participant {
-        signer: Signer::new(&bytes, &[trust(ca)], &[seed; 32]).unwrap(),
+        signer: Signer::new(&bytes, &trust(ca), &[seed; 32]).unwrap(),
         agreement: AgreementSecret::from_bytes([seed + 1; 32]),
     }
 }
@@ -242,6 +242,7 @@ fn unsigned(name: &str, role: Role, seed: u8, epoch: u64) -> KeyStatement {
     }
 }
 
-fn trust(ca: &CaSigningKey) -> CaKey {
-    CaKey::new(CERTIFICATE, ca.verifying_key().to_sec1_point(false).as_bytes()).unwrap()
+fn trust(ca: &CaSigningKey) -> Trust {
+    let key = CaKey::new(CERTIFICATE, ca.verifying_key().to_sec1_point(false).as_bytes()).unwrap();
+    Trust::new(vec![key])
 }
