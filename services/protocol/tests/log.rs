@@ -352,6 +352,8 @@ fn the_job_goes_to_another_carrier_and_can_come_back() {
     assert!(matches!(stays_out, SignError::Refused(Refusal::NotAssigned { .. })), "{stays_out:?}");
 
     push(&mut log, &second, world.accepted(2));
+    let former = log.sign(&world.seller.signer, Fact::HandedOver { terms: world.terms() }, NOW);
+    assert!(matches!(former, Err(SignError::Refused(Refusal::NotAcceptedBy { .. }))), "{former:?}");
     push(&mut log, &world.seller, Fact::HandedOver { terms: world.terms_for(second.uid()) });
     push(&mut log, &second, Fact::PickedUp);
     assert_eq!(at(&log), (Phase::PickedUp, None, 2));
@@ -363,6 +365,20 @@ fn the_job_goes_to_another_carrier_and_can_come_back() {
     push(&mut log, &world.carrier, world.accepted(3));
     assert_eq!(at(&log), (Phase::Accepted, None, 3));
     assert_eq!(log.state().carrier(), Some(world.carrier.uid()));
+}
+
+#[test]
+fn every_attempt_has_a_key_of_its_own_and_none_once_it_is_over() {
+    let world = world();
+    let mut log = world.plain(8);
+    let key = |log: &Log| log.state().attempt_key(world.carrier.uid());
+    assert_eq!(key(&log), Some(attempt_secret(1).public()));
+    push(&mut log, &world.carrier, Fact::AvailableForPickup { note: None });
+    assert_eq!(key(&log), None);
+    push(&mut log, &world.seller, Fact::Rescheduled { window: None });
+    assert_eq!((key(&log), log.state().attempt_to_accept()), (None, Some(2)));
+    push(&mut log, &world.carrier, world.accepted(2));
+    assert_eq!((key(&log), log.state().attempt_to_accept()), (Some(attempt_secret(2).public()), None));
 }
 
 #[test]

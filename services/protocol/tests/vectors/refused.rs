@@ -71,6 +71,8 @@ fn by_carrier(world: &World) -> Vec<Scene> {
     push(&mut assigned, seller, Fact::OnHold { reason: HoldReason::SellerRequest, note: None });
     push(&mut assigned, seller, Fact::CarrierAssigned { carrier: second.uid().clone() });
     let third = world.another_carrier("truck-9", 60);
+    let mut taken_over = assigned.clone();
+    push(&mut taken_over, &second, world.accepted(2));
     let mut changed = world.terms();
     changed.max_attempts = 9;
     let mut moved = world.terms();
@@ -93,6 +95,13 @@ fn by_carrier(world: &World) -> Vec<Scene> {
             &world.plain(1),
             seller,
             Fact::HandedOver { terms: world.terms_for(second.uid()) },
+        ),
+        end(
+            "handed to the former carrier: refused NotAcceptedBy",
+            world,
+            &taken_over,
+            seller,
+            Fact::HandedOver { terms: world.terms() },
         ),
         end(
             "handed over twice: refused AlreadyHandedOver",
