@@ -54,6 +54,7 @@ fn honest() -> Vec<Scene> {
         scene("lost by the seller while the carrier was delivering, the loss taken back", &world, &noted(&world)),
         scene("cancelled before the hand-over", &world, &cancelled(&world)),
         scene("revoked on the way, given to another carrier and back", &world, &revoked(&world)),
+        scene("given back, taken over by another carrier, given back again", &world, &given_back_twice(&world)),
         scene("both sides rotate their keys", &world, &rotated(&world)),
         scene("declared by a person, countersigned, taken back", &world, &declared(&world)),
         scene("lost, found, the loss taken back, delivered, forgotten", &world, &lost(&world)),
@@ -183,6 +184,22 @@ fn revoked(world: &World) -> Log {
     log
 }
 
+fn given_back_twice(world: &World) -> Log {
+    let mut log = world.plain(8);
+    let second = world.another_carrier("truck-8", 40);
+    push(&mut log, &world.seller, back());
+    push(&mut log, &world.carrier, Fact::GivenBack);
+    push(&mut log, &world.seller, Fact::OnHold { reason: HoldReason::Investigation, note: None });
+    push(&mut log, &world.seller, Fact::CarrierAssigned { carrier: second.uid().clone() });
+    push(&mut log, &second, world.accepted(2));
+    push(&mut log, &world.seller, Fact::HandedOver { terms: world.terms_for(second.uid()) });
+    push(&mut log, &second, Fact::PickedUp);
+    push(&mut log, &world.seller, back());
+    push(&mut log, &second, Fact::GivenBack);
+    push(&mut log, &world.seller, Fact::ReturnReceived);
+    log
+}
+
 fn rotated(world: &World) -> Log {
     let mut log = world.plain(5);
     let seller = world.rotated(&world.seller, 50);
@@ -276,6 +293,7 @@ fn tampered() -> Vec<Scene> {
         with(&honest, 3, |bytes| *bytes = resigned(bytes, 10, |event| event.fact = Fact::PickedUp)),
     );
     add("a fork", fork(&world, &honest));
+    add("a fork someone else made up", made_up_fork(&world, &honest));
     add("a revoked carrier's word moved before its end", moved_before_its_end(&world));
     add("nothing at all", Vec::new());
     add("bytes that are no events", vec![vec![], vec![0xd2], b"{}".to_vec(), vec![0xff; 5000]]);
@@ -286,6 +304,13 @@ fn fork(world: &World, honest: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let fact = Fact::Delivered { to: DeliveredTo::Neighbour, note: None };
     let other = world.plain(8).sign(&world.carrier.signer, fact, UnixMillis(1)).unwrap();
     [honest, &[other.bytes().to_vec()]].concat()
+}
+
+fn made_up_fork(world: &World, honest: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut entries = fork(world, honest);
+    let last = entries.last_mut().unwrap();
+    *last = resigned(last, 99, |_| ());
+    entries
 }
 
 fn moved_before_its_end(world: &World) -> Vec<Vec<u8>> {
