@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use crate::written::Written;
 /// Between attempts to revoke someone who is gone; the sweep is the net below.
 const RETRY: Duration = Duration::from_millis(500);
 const ATTEMPTS: usize = 20;
+/// How many who left are looked at together.
+const TOGETHER: usize = 256;
 
 /// What a term needs.
 #[derive(Clone)]
@@ -103,11 +106,13 @@ impl Term {
         leads: watch::Receiver<bool>,
         end: CancellationToken,
     ) {
-        while let Some(Some(owner)) = end.run_until_cancelled(departures.recv()).await {
-            if *leads.borrow() {
-                end.run_until_cancelled(cut_off(&self.context, &owner)).await;
-            }
-        }
+        let departed = futures::stream::poll_fn(|cx| departures.poll_recv(cx)).take_until(end.cancelled());
+        let leading = departed.filter(|_| std::future::ready(*leads.borrow()));
+        // Many at once, so that whoever left together is revoked by one write.
+        let cut_off = async |owner: Owner| {
+            end.run_until_cancelled(cut_off(&self.context, &owner)).await;
+        };
+        leading.for_each_concurrent(TOGETHER, cut_off).await;
     }
 }
 

@@ -71,7 +71,7 @@ impl AuditLog {
         Self(file)
     }
 
-    /// The operator's writes in a namespace since then, those that changed nothing too.
+    /// The operator's writes in a namespace since then, those that changed nothing or were refused too.
     fn writes(&mut self, namespace: &str) -> Vec<String> {
         let mut text = String::new();
         self.0.read_to_string(&mut text).expect("the audit log is text");
@@ -85,6 +85,7 @@ fn write(line: &str, namespace: &str) -> Option<String> {
     let (verb, object) = (entry["verb"].as_str()?, &entry["objectRef"]);
     let writes = ["create", "update", "patch", "delete"].contains(&verb);
     let ours = entry["user"]["username"] == OPERATOR && object["namespace"] == namespace;
-    let counts = object["name"] != "waybill-trust";
+    let refused = entry["responseStatus"]["code"].as_u64().is_some_and(|code| code >= 400);
+    let counts = object["name"] != "waybill-trust" || refused;
     (writes && ours && counts).then(|| format!("operator: {verb} {}/{}", object["resource"], object["name"]))
 }

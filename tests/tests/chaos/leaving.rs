@@ -9,7 +9,7 @@ use serde_json::json;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_e2e::enrol::Keys;
 use waybill_e2e::objects::{self, apply, delivery, wait_condition};
-use waybill_e2e::{Namespace, eventually, in_namespace, ledger};
+use waybill_e2e::{Namespace, eventually, in_namespace, ledger, quiet};
 
 use crate::hand;
 
@@ -46,7 +46,10 @@ async fn a_namespace_with_parcels_under_way_is_gone_when_deleted_and_its_people_
             }
         })
         .await;
-        let (revoked, gone) = (revoked.as_secs_f64(), begun.elapsed().as_secs_f64());
+        let gone = begun.elapsed();
+        let still = quiet::first_write(&namespace, Duration::from_secs(5)).await;
+        assert_eq!(still, None, "the operator goes on writing where nothing is");
+        let (revoked, gone) = (revoked.as_secs_f64(), gone.as_secs_f64());
         println!(
             "{CARRIERS} carriers: all revoked by {lists} lists after {revoked:.1} s, namespace gone after {gone:.1} s"
         );
