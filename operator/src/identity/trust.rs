@@ -157,10 +157,24 @@ async fn apply(inner: &Inner, namespace: &str) -> Result<(), Error> {
             ..ConfigMap::default()
         };
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(NAME, &params, &Patch::Apply(&map)).await.map_err(Error::api("write", what()))?;
+        match api.patch(NAME, &params, &Patch::Apply(&map)).await {
+            Err(error) if is_left(&error) => {
+                inner.trust.remove(namespace);
+                return Ok(());
+            }
+            written => written.map_err(Error::api("write", what()))?,
+        };
     }
     inner.trust.update(namespace, |place| place.holds = Some(hash(&wanted)));
     Ok(())
+}
+
+/// The namespace itself is gone, or goes: nobody is left there to tell, and the others must not wait for it.
+fn is_left(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let Some(details) = &status.details else { return false };
+    let goes = details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating");
+    goes || (status.is_not_found() && details.kind == "namespaces")
 }
 
 /// Every known namespace, several at once. `verify`: read each, even where nothing should have changed. The first failure is
@@ -208,6 +222,23 @@ mod tests {
         let url = |url: &str| broker_addresses(&Settings { broker_url: Some(url.into()), ..settings() }).0;
         assert_eq!(url("mqtts://mq.example.com:8900/"), "mq.example.com:8900");
         assert_eq!(url("mqtts://mq.example.com"), "mq.example.com:8883");
+    }
+
+    #[test]
+    fn only_the_end_of_the_namespace_itself_is_no_failure() {
+        let refused = |status: serde_json::Value| {
+            kube::Error::Api(serde_json::from_value::<kube::core::Status>(status).unwrap().boxed())
+        };
+        let status = |code: u16, reason: &str, kind: &str, causes: serde_json::Value| {
+            let details = serde_json::json!({"name": "shop", "kind": kind, "causes": causes});
+            refused(serde_json::json!({"status": "Failure", "code": code, "reason": reason, "details": details}))
+        };
+        let none = || serde_json::json!([]);
+        let going = serde_json::json!([{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]);
+        assert!(is_left(&status(404, "NotFound", "namespaces", none())));
+        assert!(is_left(&status(403, "Forbidden", "configmaps", going)));
+        assert!(!is_left(&status(404, "NotFound", "configmaps", none())));
+        assert!(!is_left(&status(403, "Forbidden", "configmaps", none())), "without rights is not without a namespace");
     }
 
     #[test]
