@@ -170,10 +170,11 @@ impl Program<'_> {
     }
 
     fn volume_mounts(&self) -> Vec<VolumeMount> {
-        let mount = |name: &str, path: String, read_only| VolumeMount {
+        let mount = |name: &str, path: String, read_only: bool| VolumeMount {
             name: name.to_owned(),
             mount_path: path,
-            read_only: Some(read_only),
+            // Said or left out: the API server drops a plain `false`, and what is dropped would look like a difference for ever.
+            read_only: read_only.then_some(true),
             ..VolumeMount::default()
         };
         let mut mounts: Vec<VolumeMount> = self

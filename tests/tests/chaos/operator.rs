@@ -12,6 +12,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 use waybill_crds::{Carrier, Delivery};
+use waybill_e2e::enrol::Keys;
+use waybill_e2e::objects::{self, apply, delivery, wait_condition};
 use waybill_e2e::operator::{self, Back};
 use waybill_e2e::{Namespace, eventually, in_namespace, ledger, quiet, snapshot};
 
@@ -34,6 +36,28 @@ async fn the_operator_killed_fifty_times_during_a_burst_ends_where_an_undisturbe
         let expected = snapshot::snapshot(&calm).await.expect("a snapshot");
         println!("undisturbed: {} objects after {:.0} s", expected.len(), begun.elapsed().as_secs_f64());
         in_namespace("disturbed", &[], |namespace| disturbed(namespace, expected)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_starts_where_all_is_done_writes_nothing() {
+    in_namespace("nothing-to-do", &[], |namespace| async move {
+        objects::seller(&namespace, "shop", &["upc-1"]).await;
+        objects::managed_carrier(&namespace, "van").await;
+        let body = Keys::fresh().carrier(&namespace.name, "bike");
+        apply::<Carrier>(&namespace, &body).await.expect("a Carrier");
+        for (upc, carrier) in [("upc-1", "van"), ("upc-2", "bike"), ("upc-3", "nobody")] {
+            apply::<Delivery>(&namespace, &delivery(upc, "shop", carrier)).await.expect("a Delivery");
+        }
+        for upc in ["upc-1", "upc-2"] {
+            wait_condition::<Delivery>(&namespace, upc, "Ready", "True", None).await;
+        }
+        let _alone = OPERATOR.lock().await;
+        quiet::settles(&namespace, Duration::from_secs(5), CONVERGED).await;
+        let crash = operator::crash(&namespace.client, Back::Restarted);
+        let (write, _) = tokio::join!(quiet::first_write(&namespace, QUIET), crash);
+        assert_eq!(write, None, "nothing differs, so nothing is written");
     })
     .await;
 }
