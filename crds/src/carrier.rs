@@ -108,7 +108,7 @@ pub struct Managed {
     #[x_kube(validation = within("duration(self) <= duration('24h')", "pace must be at most 24h"))]
     pub pace: Duration,
     /// How its attempts end, in this order, counted for each Delivery; after the last entry it delivers.
-    /// Example: `[{"outcome": "attemptFailed", "reason": {"cause": "recipient", "what": "absent"}}]`.
+    /// Example: `[{"outcome": "attemptFailed", "reason": {"cause": "recipient", "what": "recipientAbsent"}}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub script: Vec<Step>,
@@ -162,9 +162,10 @@ pub enum Outcome {
 pub struct FailureReason {
     /// Whose cause it was: `recipient`, `seller`, `carrier`, `thirdParty`, `nature` or `unknown`.
     pub cause: Cause,
-    /// What happened: `absent`, `refused`, `addressNotFound`, `noAccess`, `labelMismatch`, `damaged`, `lost`, `delayed`,
-    /// `breakdown`, `unsafe` or `other`.
-    pub what: What,
+    /// What happened: `recipientAbsent`, `recipientUnknown`, `recipientRefused`, `addressIncomplete`, `addressNotFound`,
+    /// `noAccess`, `identityNotProved`, `parcelDamaged`, `parcelLost`, `parcelStolen`, `parcelDoesNotFit`, `wrongParcel`,
+    /// `vehicleBreakdown`, `outOfTime`, `unsafe`, `weather`, `customs` or `other`.
+    pub what: Happening,
 }
 
 /// Whose cause it was.
@@ -183,17 +184,24 @@ pub enum Cause {
 /// What happened.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "camelCase")]
-pub enum What {
-    Absent,
-    Refused,
+pub enum Happening {
+    RecipientAbsent,
+    RecipientUnknown,
+    RecipientRefused,
+    AddressIncomplete,
     AddressNotFound,
     NoAccess,
-    LabelMismatch,
-    Damaged,
-    Lost,
-    Delayed,
-    Breakdown,
+    IdentityNotProved,
+    ParcelDamaged,
+    ParcelLost,
+    ParcelStolen,
+    ParcelDoesNotFit,
+    WrongParcel,
+    VehicleBreakdown,
+    OutOfTime,
     Unsafe,
+    Weather,
+    Customs,
     #[default]
     Other,
 }

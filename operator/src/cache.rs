@@ -140,8 +140,10 @@ pub(crate) fn start(
         })
     };
     let namespaces = starter.namespaces({
-        let (queues, deliveries) = (queues.clone(), deliveries.clone());
-        move |change| routes::namespace(change, &deliveries, &queues)
+        let queues = queues.clone();
+        let contents =
+            routes::Contents { sellers: sellers.clone(), carriers: carriers.clone(), deliveries: deliveries.clone() };
+        move |change| routes::namespace(change, &contents, &queues)
     });
     let secrets = starter.secrets(queues.clone());
     let children = starter.children(queues);
@@ -194,7 +196,9 @@ impl Starter<'_> {
 
     /// A change of a Secret the operator made wakes its owner.
     fn secrets(&mut self, queues: Queues) -> Store<SecretMeta> {
-        self.named("secrets", ours(), drop_foreign, move |change: &Change<'_, SecretMeta>| routes::child(change, &queues))
+        self.named("secrets", ours(), drop_foreign, move |change: &Change<'_, SecretMeta>| {
+            routes::child(change, &queues)
+        })
     }
 
     fn children(&mut self, queues: &Queues) -> Children {

@@ -61,8 +61,7 @@ impl Reconciler for Carriers {
         // A revoked Carrier is revoked in here, before anything else is done about it.
         let identity = participant::of_carrier(&self.context, &carrier).await.map_err(Error::Identity)?;
         let prepared = build::build(&valid, identity.issued(), &self.context.settings);
-        let applied =
-            apply::apply(&self.context, &self.caches.children, prepared).await.map_err(Error::Apply)?;
+        let applied = apply::apply(&self.context, &self.caches.children, prepared).await.map_err(Error::Apply)?;
         let wanted = status::status(&carrier, &found, &identity, &applied, Timestamp::now());
         status::update(&self, &carrier, wanted).await.map_err(Error::Status)?;
         Ok(identity.look_again(Timestamp::now()))

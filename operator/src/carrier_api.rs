@@ -73,12 +73,10 @@ impl Reconciler for CarrierApis {
             }
             Verdict::Serve(valid) => valid,
         };
-        let anchor = apply::anchor(&self.context, &self.caches.children, build::anchor(&valid))
-            .await
-            .map_err(Error::Apply)?;
-        let made = participant::of_carrier_api(&self.context, &self.caches.secrets, &name)
-            .await
-            .map_err(Error::Identity)?;
+        let anchor =
+            apply::anchor(&self.context, &self.caches.children, build::anchor(&valid)).await.map_err(Error::Apply)?;
+        let made =
+            participant::of_carrier_api(&self.context, &self.caches.secrets, &name).await.map_err(Error::Identity)?;
         if !made.identity.issued() {
             tracing::warn!(namespace = %name, why = made.identity.word().message, "the Carrier API has no certificate");
             return Ok(made.identity.look_again(Timestamp::now()));

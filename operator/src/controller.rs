@@ -66,7 +66,11 @@ pub(crate) async fn run<R: Reconciler>(reconciler: Arc<R>, lane: Lane<R::Object>
     let runs = applier(begin, again, shared.clone(), lane.store, requests, config);
     runs.for_each(|run| {
         if let Err(ControllerError::ObjectNotFound(object)) = run {
-            shared.queue.begun(&ObjectRef::new(&object.name).within(object.namespace.as_deref().unwrap_or_default()));
+            let gone = ObjectRef::new(&object.name);
+            shared.queue.begun(&match &object.namespace {
+                Some(namespace) => gone.within(namespace),
+                None => gone,
+            });
         }
         futures::future::ready(())
     })

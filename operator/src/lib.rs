@@ -90,6 +90,8 @@ async fn work(
 ) {
     let (crds, synced) = (probes.gate("crds"), probes.gate("cache"));
     let (tasks, resign) = (TaskTracker::new(), CancellationToken::new());
+    // Whoever drops this future half-way leaves no task behind.
+    let _end = resign.clone().drop_guard();
     let holder = leader::identity(&args.pod);
     let (context, telling) = context(client.clone(), args, registry, &holder, &resign);
     tasks.spawn(telling);

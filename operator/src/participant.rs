@@ -17,6 +17,9 @@ use crate::report::Word;
 /// Even where nothing falls due, a look now and then mends what no watch shows.
 const AT_LEAST: Duration = Duration::from_secs(12 * 3600);
 
+/// How long to wait for the authority before saying that it is not there.
+const AUTHORITY: Duration = Duration::from_secs(5);
+
 /// Why an identity could not be seen to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -65,7 +68,15 @@ pub(crate) async fn of_carrier_api(
     secrets: &Store<SecretMeta>,
     namespace: &str,
 ) -> Result<CarrierApiIdentity, Error> {
-    let outcome = identity::carrier_api::ensure(context, namespace).await.map_err(Error::Identity)?;
+    let mut changes = context.identity.changes();
+    let outcome = match identity::carrier_api::ensure(context, namespace).await {
+        Err(identity::Error::NotReady) => {
+            authority(&mut changes).await;
+            identity::carrier_api::ensure(context, namespace).await
+        }
+        decided => decided,
+    };
+    let outcome = outcome.map_err(Error::Identity)?;
     let [keys, _] = CARRIER_API_SECRETS;
     let uid = match secrets.get(&ObjectRef::new(keys).within(namespace)).and_then(|secret| secret.uid()) {
         Some(uid) => uid,
@@ -84,7 +95,22 @@ pub(crate) async fn remove_carrier_api(context: &Context, namespace: &str) -> Re
 
 async fn ensure(context: &Context, participant: Option<Participant>) -> Result<Identified, Error> {
     let participant = participant.ok_or(Error::Unstored)?;
-    identity::participant::ensure(context, &participant).await.map(Identified).map_err(Error::Identity)
+    let mut changes = context.identity.changes();
+    let first = identity::participant::ensure(context, &participant).await;
+    let decided = match first {
+        Err(identity::Error::NotReady) => {
+            authority(&mut changes).await;
+            identity::participant::ensure(context, &participant).await
+        }
+        decided => decided,
+    };
+    decided.map(Identified).map_err(Error::Identity)
+}
+
+/// A term as leader begins before the authority is there. Whoever comes first waits for it, instead of coming again and again; in
+/// the end the next attempt tells.
+async fn authority(changes: &mut identity::Changes) {
+    let _ = tokio::time::timeout(AUTHORITY, changes.next()).await;
 }
 
 impl Identified {

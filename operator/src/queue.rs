@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 
 /// The queue of one kind; clones share it. Each object waits at most once, so it is bounded by the number of objects.
-pub struct Queue<K: Resource<DynamicType = ()> + 'static> {
+pub(crate) struct Queue<K: Resource<DynamicType = ()> + 'static> {
     inner: Arc<Mutex<Inner<K>>>,
     depth: Gauge,
 }
@@ -37,13 +37,13 @@ where
     K: Resource<DynamicType = ()> + 'static,
     ObjectRef<K>: Clone + Hash + Eq + Debug,
 {
-    pub fn new(depth: Gauge) -> Self {
+    pub(crate) fn new(depth: Gauge) -> Self {
         let inner = Inner { reader: None, sent: HashSet::new(), waiting: HashSet::new() };
         Self { inner: Arc::new(Mutex::new(inner)), depth }
     }
 
     /// Asks for a reconciliation; without a reader, or when it waits already, nothing happens.
-    pub fn push(&self, object: ObjectRef<K>) {
+    pub(crate) fn push(&self, object: ObjectRef<K>) {
         let mut inner = self.lock();
         let Some(reader) = inner.reader.clone() else { return };
         if inner.sent.insert(object.clone()) {
@@ -55,7 +55,7 @@ where
     }
 
     /// The stream of the replica that leads; a former one ends.
-    pub fn open(&self) -> impl Stream<Item = ObjectRef<K>> + Send + use<K>
+    pub(crate) fn open(&self) -> impl Stream<Item = ObjectRef<K>> + Send + use<K>
     where
         ObjectRef<K>: Send,
     {
@@ -73,14 +73,14 @@ where
     }
 
     /// Ends the stream: this replica leads no more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut inner = self.lock();
         *inner = Inner { reader: None, sent: HashSet::new(), waiting: HashSet::new() };
         self.show(&inner);
     }
 
     /// The reconciliation began, or the object is gone.
-    pub fn begun(&self, object: &ObjectRef<K>) {
+    pub(crate) fn begun(&self, object: &ObjectRef<K>) {
         let mut inner = self.lock();
         inner.waiting.remove(object);
         self.show(&inner);

@@ -87,7 +87,7 @@ async fn an_external_carrier_brings_request_keys_and_proof() {
 async fn a_script_says_how_attempts_end() {
     in_room("a_script_says_how_attempts_end", async |room| {
         let script = |steps: Value| transport(json!({"managed": {"script": steps}}));
-        let absent = json!({"outcome": "attemptFailed", "reason": {"cause": "recipient", "what": "absent"}});
+        let absent = json!({"outcome": "attemptFailed", "reason": {"cause": "recipient", "what": "recipientAbsent"}});
         let spec = script(json!([absent, {"outcome": "refused"}, {"outcome": "delivered"}]));
         room.try_create::<Carrier>(&carrier("truck-7", spec)).await.unwrap();
         let many: Vec<_> = (0..17).map(|_| json!({"outcome": "delivered"})).collect();
@@ -97,7 +97,7 @@ async fn a_script_says_how_attempts_end() {
                 (script(json!([{"outcome": "eaten"}])), "supported values"),
                 (script(json!([{"outcome": "lost", "reason": {"cause": "recipient"}}])), "reason.what: Required value"),
                 (
-                    script(json!([{"outcome": "delivered", "reason": {"cause": "nature", "what": "delayed"}}])),
+                    script(json!([{"outcome": "delivered", "reason": {"cause": "nature", "what": "outOfTime"}}])),
                     "a delivered parcel needs no reason",
                 ),
                 (script(json!(many)), "must have at most 16 items"),

@@ -28,8 +28,8 @@ async fn only_phases_that_can_follow_are_taken() {
             let name = in_phase(&room, from, &log).await;
             for to in Phase::ALL {
                 let answer = try_status(&room, &name, json!({"phase": to})).await;
-                let uncalled =
-                    to == Phase::Cancelled && !matches!(from, Phase::Pending | Phase::Accepted | Phase::OnHold);
+                let uncalled = to == Phase::Cancelled
+                    && !matches!(from, Phase::Pending | Phase::Accepted | Phase::Rescheduled | Phase::OnHold);
                 if from == to {
                     answer.unwrap_or_else(|why| panic!("{from} to {to}: {why}"));
                 } else if from.terminal() || to == Phase::Pending {
@@ -74,7 +74,7 @@ async fn what_was_released_can_not_be_cancelled() {
         let name = in_phase(&room, Phase::OnHold, &before).await;
         // Another author's entry of that name does not stand in the way.
         try_status(&room, &name, json!({"phase": "Cancelled"})).await.unwrap();
-        for phase in [Phase::OnHold, Phase::Accepted] {
+        for phase in [Phase::OnHold, Phase::Rescheduled, Phase::Accepted] {
             let name = in_phase(&room, phase, &after).await;
             refused(try_status(&room, &name, json!({"phase": "Cancelled"})).await, text);
             try_status(&room, &name, json!({"phase": "ReturnToSender"})).await.unwrap();

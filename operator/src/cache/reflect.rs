@@ -195,6 +195,11 @@ impl<K: Cached, F: FnMut(&Change<'_, K>)> Intake<K, F> {
         object.managed_fields_mut().clear();
         (self.trim)(&mut object);
         let old = self.store.get(&ObjectRef::from_obj(&object));
+        // A list after an interrupted watch repeats what is known.
+        let version = |object: &K| object.meta().resource_version.clone();
+        if old.as_deref().is_some_and(|old| version(old).is_some() && version(old) == version(&object)) {
+            return;
+        }
         let event = Event::Apply(object);
         self.writer.apply_watcher_event(&event);
         let Event::Apply(object) = &event else { return };

@@ -79,22 +79,33 @@ pub(super) fn delivery(change: &Change<'_, DeliveryView>, index: &Index, queues:
     }
 }
 
-pub(super) fn namespace(change: &Change<'_, NamespaceMeta>, deliveries: &Store<DeliveryView>, queues: &Queues) {
+/// What lies in a namespace, for when the namespace itself is the news.
+pub(super) struct Contents {
+    pub sellers: Store<Seller>,
+    pub carriers: Store<Carrier>,
+    pub deliveries: Store<DeliveryView>,
+}
+
+pub(super) fn namespace(change: &Change<'_, NamespaceMeta>, contents: &Contents, queues: &Queues) {
     let any = change.any();
     let name = any.name_any();
     queues.namespaces.push(ObjectRef::new(&name));
-    let enabled = |namespace: &NamespaceMeta| auto_creates(namespace);
-    if change.old.map(enabled) == change.new.map(enabled) {
+    let inside = |namespace: &Option<String>| namespace.as_deref() == Some(&name);
+    if change.old.is_none() {
+        // Objects may be seen before their namespace is; nothing could be done about them then.
+        let sellers = contents.sellers.state_filter(|seller| inside(&seller.metadata.namespace));
+        sellers.iter().for_each(|seller| queues.sellers.push(ObjectRef::from_obj(&**seller)));
+        let carriers = contents.carriers.state_filter(|carrier| inside(&carrier.metadata.namespace));
+        carriers.iter().for_each(|carrier| queues.carriers.push(ObjectRef::from_obj(&**carrier)));
+    }
+    if change.old.map(auto_creates) == change.new.map(auto_creates) {
         return;
     }
-    let waiting = deliveries.state_filter(|delivery| {
+    let waiting = contents.deliveries.state_filter(|delivery| {
         let conditions = delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-        delivery.metadata.namespace.as_deref() == Some(&name)
-            && !condition::is_true(conditions, ConditionType::Admitted)
+        inside(&delivery.metadata.namespace) && !condition::is_true(conditions, ConditionType::Admitted)
     });
-    for delivery in waiting {
-        queues.deliveries.push(ObjectRef::from_obj(&*delivery));
-    }
+    waiting.iter().for_each(|delivery| queues.deliveries.push(ObjectRef::from_obj(&**delivery)));
 }
 
 /// A change of what the operator made wakes whom it was made for, by label: an owner reference may have been edited away.

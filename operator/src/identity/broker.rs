@@ -65,10 +65,10 @@ async fn admin(inner: &Inner, now: Timestamp) -> Result<(), Error> {
         ttl: ADMIN_CA_TTL,
         policy: Policy { overlap: ADMIN_OVERLAP, longest_leaf: ADMIN_TTL },
     };
-    let mut authority = store.load_or_create(now).await.map_err(Error::Authority)?;
+    let mut authority = store.load_or_create(None, false, now).await.map_err(Error::Authority)?;
     // Published is what the Secret below says, and that is written on every round.
     if store.step(&authority, true, &[], now).await.map_err(Error::Authority)?.is_some() {
-        authority = store.load_or_create(now).await.map_err(Error::Authority)?;
+        authority = store.load_or_create(None, false, now).await.map_err(Error::Authority)?;
     }
     client(inner, &authority, now).await
 }

@@ -33,6 +33,13 @@ pub(crate) struct Entry {
     pub(crate) ca: Option<Arc<str>>,
 }
 
+impl Entry {
+    /// Could a clock within reason still accept its certificate?
+    fn lives(&self, now: Timestamp) -> bool {
+        self.not_after.is_none_or(|end| end + SKEW >= now)
+    }
+}
+
 /// One authority's signed list, as published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
@@ -63,12 +70,13 @@ impl Crl {
         self.entries.contains_key(serial)
     }
 
-    /// Brings number and date level with what was published before, and says which entries this lacks: a list that was lost from
-    /// the cluster comes back from memory.
-    pub(crate) fn recover(&mut self, memory: &Self) -> Vec<Entry> {
+    /// Brings number and date level with what was published before, and says which living entries this lacks: a list that was lost
+    /// from the cluster comes back from memory.
+    pub(crate) fn recover(&mut self, memory: &Self, now: Timestamp) -> Vec<Entry> {
         self.number = self.number.max(memory.number);
         self.this_update = self.this_update.max(memory.this_update);
-        memory.entries.values().filter(|entry| !self.entries.contains_key(&entry.serial)).cloned().collect()
+        let lost = |entry: &&Entry| entry.lives(now) && !self.entries.contains_key(&entry.serial);
+        memory.entries.values().filter(lost).cloned().collect()
     }
 
     /// The list after `change`, or `None` when it says that already. Expired entries leave whenever it changes.
@@ -86,7 +94,7 @@ impl Crl {
         if entries == self.entries && !self.is_due(authorities, now) {
             return None;
         }
-        entries.retain(|_, entry| entry.not_after.is_none_or(|end| end + SKEW >= now));
+        entries.retain(|_, entry| entry.lives(now));
         let (number, this_update) = (self.next_number(now), Some(self.next_update(now)));
         Some(Self { number, this_update, entries, signed: Vec::new(), surplus: false })
     }
@@ -201,7 +209,7 @@ mod tests {
                 if reinstate { change.reinstate.insert("u".into()); }
                 if lost {
                     crl = Crl::default();
-                    change.revoke.extend(crl.recover(&memory));
+                    change.revoke.extend(crl.recover(&memory, now));
                 }
                 let Some(next) = crl.after(&change, &[CA], now) else { continue };
                 prop_assert!(next.number > memory.number);

@@ -61,7 +61,8 @@ pub(crate) struct Request {
     pub(crate) owner: Owner,
     /// Id of the authority that will sign.
     pub(crate) ca: String,
-    pub(crate) issued: Timestamp,
+    /// What the clock says, whatever the certificate will.
+    pub(crate) now: Timestamp,
     pub(crate) not_after: Timestamp,
 }
 

@@ -98,3 +98,42 @@ impl Metrics {
         self.crl_bytes.set(published.crl_pem.len() as i64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ledger::batch::{Batch, Entry};
+    use crate::identity::serial::Serial;
+
+    #[test]
+    fn the_first_and_the_middle_end_of_each_kind_are_shown_and_no_names() {
+        let registry = waybill_chassis::metrics::Metrics::new("operator");
+        let metrics = Metrics::new(&registry);
+        let entry = |uid: u8, end: i64| Entry {
+            serial: Serial::from_entropy([uid + end as u8; 16]),
+            uid: format!("uid-{uid}"),
+            kind: Kind::Carrier,
+            namespace: "shop".into(),
+            name: "van".into(),
+            not_after: Timestamp::from_second(end).unwrap(),
+            ca: "a".into(),
+        };
+        let entries = vec![entry(1, 10), entry(1, 40), entry(2, 20), entry(3, 30)];
+        let mut index = Index::default();
+        index.add(&Batch { name: "b".into(), issued: Timestamp::UNIX_EPOCH, entries });
+        metrics.certificates(&index);
+        metrics.issued(Kind::Seller, Reason::Due);
+        let text = registry.encode().unwrap();
+        for line in [
+            r#"waybill_certificate_not_after_seconds{kind="Carrier",stat="min"} 20.0"#,
+            r#"waybill_certificate_not_after_seconds{kind="Carrier",stat="p50"} 30.0"#,
+            r#"waybill_certificates_issued_total{kind="Seller",reason="Due"} 1"#,
+            "waybill_ledger_certificates 4",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!text.contains("van") && !text.contains("uid-"));
+        metrics.certificates(&Index::default());
+        assert!(!registry.encode().unwrap().contains("not_after_seconds{kind"), "who left is not shown for ever");
+    }
+}

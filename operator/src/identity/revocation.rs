@@ -71,6 +71,7 @@ type Living = BTreeMap<(Kind, String), HashSet<String>>;
 /// namespaces without participants. True when every list succeeded, so that what it learnt is complete.
 pub(crate) async fn sweep(inner: &Inner) -> Result<bool, Error> {
     let mut living = Living::new();
+    let before = inner.trust.names();
     let sellers = list::<Seller>(inner, Kind::Seller, &mut living).await;
     let carriers = list::<Carrier>(inner, Kind::Carrier, &mut living).await;
     let populated: BTreeSet<String> = living.keys().map(|(_, namespace)| namespace.clone()).collect();
@@ -82,7 +83,7 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<bool, Error> {
     }
     let complete = sellers.is_ok() && carriers.is_ok();
     if complete {
-        leave_empty(inner, &populated).await?;
+        leave_empty(inner, before, &populated).await?;
     }
     Ok(complete)
 }
@@ -169,11 +170,11 @@ async fn revoke_ownerless(inner: &Inner, known: &Known<'_>) -> Result<(), Error>
     inner.revocations.ask(asks).await.map_err(Error::Revocations)
 }
 
-/// Removes the trust ConfigMap where nobody is left to read it.
-async fn leave_empty(inner: &Inner, populated: &BTreeSet<String>) -> Result<(), Error> {
+/// Removes the trust ConfigMap where nobody is left to read it, and forgets places (known `before` the look) where nobody lives.
+async fn leave_empty(inner: &Inner, before: BTreeSet<String>, populated: &BTreeSet<String>) -> Result<(), Error> {
     let selector = format!("{}={},{}={FIELD_MANAGER}", label::COMPONENT, trust::COMPONENT, label::MANAGED_BY);
     let params = ListParams::default().labels(&selector);
-    let mut empty = Vec::new();
+    let mut empty: BTreeSet<String> = before.difference(populated).cloned().collect();
     for api in inner.scope.apis::<ConfigMap>(&inner.client) {
         each(&api, &params, |found| {
             empty.extend(found.namespace().filter(|namespace| !populated.contains(namespace)));

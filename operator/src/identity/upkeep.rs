@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::ca::Authority;
 use super::ca::store::Store;
 use super::crl::Change;
-use super::{Error, Inner, broker, revocation, signed, trust};
+use super::{Error, Inner, SKEW, broker, revocation, signed, trust};
 
-const ROUND: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(600);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
@@ -80,21 +80,25 @@ async fn rounds(inner: &Inner, shutdown: &CancellationToken) {
 /// Everything that is due now. True when a step of the CA was taken and the next may be due at once.
 pub(super) async fn round(inner: &Inner, complete: bool, now: Timestamp) -> Result<bool, Error> {
     let authority = refresh(inner, now).await?;
-    broker::ensure(inner, now).await?;
-    trust::apply_all(inner, false).await?;
-    // Every bundle we know of says what `authority` says, and so do the lists: refresh came first.
+    let told = [broker::ensure(inner, now).await, trust::apply_all(inner, false).await];
+    inner.metrics.certificates(&inner.ledger.index());
+    // The lists of revocations came first; if now every bundle we know of could be written, everybody knows `authority`.
+    let published = complete && told.iter().all(Result::is_ok);
     let spent = spent(inner, &authority, now);
-    let step = store(inner).step(&authority, complete, &spent, now).await.map_err(Error::Authority)?;
+    let step = store(inner).step(&authority, published, &spent, now).await.map_err(Error::Authority)?;
     if step.is_some() {
         refresh(inner, now).await?;
     }
-    inner.metrics.certificates(&inner.ledger.index());
+    told.into_iter().collect::<Result<(), Error>>()?;
     Ok(step.is_some())
 }
 
 /// Reads the CA, brings the lists of revocations in line with it, and only then lets others see it.
 async fn refresh(inner: &Inner, now: Timestamp) -> Result<Arc<Authority>, Error> {
-    let authority = Arc::new(store(inner).load_or_create(now).await.map_err(Error::Authority)?);
+    let memory = inner.authority.borrow().clone();
+    let has_issued = inner.ledger.index().lives(now);
+    let authority = store(inner).load_or_create(memory.as_deref(), has_issued, now).await.map_err(Error::Authority)?;
+    let authority = Arc::new(authority);
     let revocations = &inner.revocations;
     revocations.update(Change::default(), &inner.ledger, &authority, now).await.map_err(Error::Revocations)?;
     inner.metrics.authority(&authority);
@@ -121,17 +125,29 @@ pub(super) async fn sweep(inner: &Inner, now: Timestamp) -> Result<bool, Error> 
 /// Tells every namespace of a change as it happens.
 async fn spread(inner: &Inner, shutdown: &CancellationToken) {
     let (mut authority, mut revocations) = (inner.authority.subscribe(), inner.revocations.watch());
+    let mut pause = FIRST_RETRY;
     loop {
-        if let Err(error) = trust::apply_all(inner, false).await {
-            failed(inner, &error, "a trust ConfigMap could not be written; it is tried again");
-            if shutdown.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
-                return;
+        let again = match trust::apply_all(inner, false).await {
+            Ok(()) => {
+                pause = FIRST_RETRY;
+                None
             }
-            continue;
-        }
+            Err(error) => {
+                failed(inner, &error, "a trust ConfigMap could not be written; it is tried again");
+                pause = (pause * 2).min(LONGEST_RETRY);
+                Some(pause)
+            }
+        };
+        let retry = async {
+            match again {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
         // Both senders live as long as `inner`.
         tokio::select! {
             () = shutdown.cancelled() => return,
+            () = retry => {}
             _ = authority.changed() => {}
             _ = revocations.changed() => {}
         }
@@ -145,7 +161,7 @@ fn spent(inner: &Inner, authority: &Authority, now: Timestamp) -> Vec<String> {
         return Vec::new();
     }
     let index = inner.ledger.index();
-    let lives = |id: &str| index.last_of(id).is_some_and(|end| end >= now);
+    let lives = |id: &str| index.last_of(id).is_some_and(|end| end + SKEW >= now);
     state.previous.iter().filter(|previous| !lives(&previous.id)).map(|previous| previous.id.clone()).collect()
 }
 

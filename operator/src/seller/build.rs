@@ -11,7 +11,7 @@ use waybill_crds::{GROUP, label};
 use super::validate::{Orders, Valid};
 use crate::args::Args;
 use crate::broker;
-use crate::workload::{self, Made, Mount, Peer, Program, Rollout, named, rule};
+use crate::workload::{self, Made, Mount, Peer, Program, Rollout, named};
 
 /// Where the Seller API is served.
 pub(super) const PORT: i32 = 5000;
@@ -79,13 +79,16 @@ fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
     };
     let own = [seller.name.clone()];
     let lease = [made.name.clone()];
-    let mut rules = vec![rule(GROUP, "deliveries", &["get", "list", "watch"])];
-    rules.extend(named("", "secrets", &secrets, &["get", "watch"]));
-    rules.extend(named("", "configmaps", &[TRUST.into()], &["get", "watch"]));
-    rules.extend(named(GROUP, "sellers", &own, &["get", "watch"]));
-    rules.extend(named(GROUP, "sellers/status", &own, &["patch"]));
-    rules.extend(named("coordination.k8s.io", "leases", &lease, &["get", "patch"]));
-    rules
+    // A watch by name begins with a list by name.
+    let followed = &["list", "watch"];
+    let rules = [
+        named("", "secrets", &secrets, followed),
+        named("", "configmaps", &[TRUST.into()], followed),
+        named(GROUP, "sellers", &own, followed),
+        named(GROUP, "sellers/status", &own, &["patch"]),
+        named("coordination.k8s.io", "leases", &lease, &["get", "list", "watch", "patch"]),
+    ];
+    rules.into_iter().flatten().collect()
 }
 
 fn peers(seller: &Valid, settings: &Args) -> Vec<Peer> {

@@ -54,10 +54,10 @@ fn the_account_may_read_its_own_orders_and_no_other_secret() {
     let secrets = on("secrets");
     assert_eq!(secrets.len(), 1);
     assert_eq!(secrets[0].resource_names, Some(vec!["orders-a".to_owned(), "orders-b".to_owned()]));
-    assert_eq!(secrets[0].verbs, ["get", "watch"]);
+    assert_eq!(secrets[0].verbs, ["list", "watch"]);
     assert_eq!(on("sellers/status")[0].resource_names, Some(vec!["acme".to_owned()]));
     assert_eq!(on("leases")[0].resource_names, Some(vec!["wb-seller-acme".to_owned()]));
-    assert_eq!(on("deliveries")[0].verbs, ["get", "list", "watch"]);
+    assert!(rules.iter().all(|rule| rule.resource_names.is_some()), "nothing but what is named: {rules:?}");
     let writes = ["create", "update", "delete", "*"];
     assert!(rules.iter().all(|rule| rule.verbs.iter().all(|verb| !writes.contains(&verb.as_str()))), "{rules:?}");
 }

@@ -4,19 +4,15 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject
 
 use super::Made;
 
-/// A rule on all objects of a resource in the namespace.
-pub(crate) fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![resource.to_owned()]),
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    }
-}
-
 /// A rule on the named objects only. An empty list of names would mean all, so there is no rule then.
 pub(crate) fn named(group: &str, resource: &str, names: &[String], verbs: &[&str]) -> Option<PolicyRule> {
-    (!names.is_empty()).then(|| PolicyRule { resource_names: Some(names.to_vec()), ..rule(group, resource, verbs) })
+    (!names.is_empty()).then(|| PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
+        resource_names: Some(names.to_vec()),
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    })
 }
 
 pub(crate) fn role(made: &Made, rules: Vec<PolicyRule>) -> Role {

@@ -5,7 +5,7 @@
 //!
 //! Client certificates are optional, because viewers have none; whoever shows one is checked on every request.
 //!
-//! What its account needs, in its own namespace and by name: `get list watch` on ConfigMap `waybill-trust`.
+//! What its account needs, in its own namespace and by name: `list watch` on ConfigMap `waybill-trust`.
 
 pub mod config;
 pub mod http;

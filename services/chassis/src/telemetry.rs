@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
@@ -44,12 +45,12 @@ pub enum Error {
 
 /// Installs the process-wide subscriber and a panic hook that logs where, never what: a panic message may quote data.
 pub fn init(args: &LogArgs) -> Result<(), Error> {
-    let filter =
-        EnvFilter::try_new(&args.filter).map_err(|source| Error::Filter { filter: args.filter.clone(), source })?;
+    let filter = EnvFilter::try_new(directives(&args.filter))
+        .map_err(|source| Error::Filter { filter: args.filter.clone(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match args.format {
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
-        LogFormat::Text => builder.try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     installed.map_err(|_| Error::Installed)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -57,6 +58,13 @@ pub fn init(args: &LogArgs) -> Result<(), Error> {
         tracing::error!(place, "panicked");
     }));
     Ok(())
+}
+
+/// A client library logs each failed request as an error of its own before handing it to whoever asked, who waits it
+/// out or reports it: once is enough, unless someone wants that very module.
+fn directives(filter: &str) -> String {
+    const TWICE: &str = "kube_client::client::builder";
+    if filter.contains("kube_client") { filter.to_owned() } else { format!("{filter},{TWICE}=off") }
 }
 
 /// Shows an error and its sources as `outer: inner: innermost` on one bounded line, with secrets-like runs masked.
@@ -140,6 +148,15 @@ mod tests {
         assert_eq!(masked, "bad key [redacted]: refused");
         let token = format!("eyJhbGciOiJFZERTQSJ9.{key}.{key}");
         assert!(!redact(&token).contains(key));
+    }
+
+    #[test]
+    fn a_filter_is_what_was_asked_for_and_says_nothing_twice() {
+        assert_eq!(directives("info"), "info,kube_client::client::builder=off");
+        assert_eq!(directives("info,kube_client=debug"), "info,kube_client=debug");
+        for filter in ["", "info", "warn,waybill_seller=trace", "off"] {
+            assert!(EnvFilter::try_new(directives(filter)).is_ok(), "{filter:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Distribution {
     pub(crate) tls: watch::Receiver<Arc<ClientConfig>>,
     pub(crate) holds: watch::Receiver<bool>,
     pub(crate) lease: watch::Receiver<Option<Arc<Lease>>>,
+    /// The name this replica holds the Lease under.
+    pub(crate) identity: String,
     pub(crate) gate: Gate,
     pub(crate) metrics: SellerMetrics,
     pub(crate) link_metrics: LinkMetrics,
@@ -44,7 +46,8 @@ impl Distribution {
     async fn stand_by(&mut self) -> bool {
         loop {
             let holds = *self.holds.borrow_and_update();
-            let taken = holder(self.lease.borrow_and_update().as_deref()).is_some();
+            let holder = holder(self.lease.borrow_and_update().as_deref()).map(str::to_owned);
+            let taken = holder.is_some_and(|holder| holder != self.identity);
             self.metrics.lease_held.set(i64::from(holds));
             show(&self.gate, state(holds, taken, false));
             if holds {

@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use waybill_chassis::telemetry::report;
 
 /// How long a holder that vanished keeps the others waiting.
-const DURATION: Duration = Duration::from_secs(10);
-/// How long before its end the holder renews.
-const GRACE: Duration = Duration::from_secs(4);
-/// Between attempts while the API server does not answer.
-const RETRY: Duration = Duration::from_secs(1);
-/// A call that hangs is a failed renewal.
+const DURATION: Duration = Duration::from_secs(12);
+/// How long before its end the holder renews: time for two attempts, so that it steps down before the Lease ends.
+const GRACE: Duration = Duration::from_secs(6);
+/// A call that takes longer has failed.
 const CALL: Duration = Duration::from_secs(2);
+/// Between attempts while the API server does not answer.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What is stood for, and by whom.
 #[derive(Debug, Clone)]
@@ -100,10 +100,12 @@ async fn hold(manager: &LeaseManager, show: &impl Fn(bool)) {
             }
             Err(error) => {
                 tracing::warn!(error = %report(&error), "failed to renew the Lease");
-                // A call that lasted longer than one attempt was renewing before it failed.
-                let since = failing.filter(|_| asked.elapsed() <= RETRY + CALL).unwrap_or_else(Instant::now);
+                // The failed call began at most so long ago; one that lasted longer was renewing before it failed.
+                let began = Instant::now() - CALL;
+                let since = failing.filter(|_| asked.elapsed() <= 2 * CALL).unwrap_or(began);
                 failing = Some(since);
-                if matches!(error, LeaseManagerError::NonexistentLease(_)) || since.elapsed() + CALL >= GRACE {
+                let gone = matches!(error, LeaseManagerError::NonexistentLease(_));
+                if gone || since.elapsed() + RETRY + CALL >= GRACE {
                     return;
                 }
                 tokio::time::sleep(RETRY).await;

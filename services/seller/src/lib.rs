@@ -6,9 +6,9 @@
 //! - `election`: which replica distributes. `distribution`: that one's session at the broker.
 //! - `objects`: the few objects this service may read, each followed by name.
 //!
-//! What its account needs, all in its own namespace and by name: `get list watch` on its Seller, its `orders-…`
-//! Secrets, ConfigMap `waybill-trust` and its Lease; `patch update` on that Lease (`create` where nobody made it) and
-//! `patch` on the Seller's status.
+//! What its account needs, all in its own namespace and by name: `list watch` on its Seller, its `orders-…` Secrets and
+//! ConfigMap `waybill-trust`; `get list watch patch` on its Lease (`create` where nobody made it); `patch` on the
+//! Seller's status.
 
 pub mod availability;
 pub mod config;
@@ -131,6 +131,7 @@ async fn distribute(
         tls: tls::client_configs(material).map_err(Error::Tls)?,
         holds,
         lease: lease.clone(),
+        identity: args.pod.clone(),
         gate,
         metrics: families,
         link_metrics: LinkMetrics::new(metrics),

@@ -13,7 +13,6 @@ use waybill_e2e::{Namespace, eventually};
 /// Where the release under test lives, if not in `waybill-system`.
 const OPERATOR_NAMESPACE: &str = "WAYBILL_OPERATOR_NAMESPACE";
 const SELLER: &str = "acme";
-/// A running Delivery's log needs at least one event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The accounts of one namespace, each as a client of its own.
@@ -112,6 +111,18 @@ impl Cast {
         let patch = Patch::Merge(json!({ "status": status }));
         self.as_seen_by::<K>(client).patch_status(name, &PatchParams::default(), &patch).await
     }
+
+    /// Says these conditions, as `client`, beside those that others say. `manager` owns them and no others of its own.
+    pub(crate) async fn say<K>(&self, client: &Client, manager: &str, name: &str, said: &[&str]) -> Result<K, Error>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + DeserializeOwned,
+    {
+        let conditions: Vec<_> = said.iter().map(|type_| condition(type_)).collect();
+        let body = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name},
+            "status": {"conditions": conditions}});
+        let params = PatchParams::apply(manager).force();
+        self.as_seen_by::<K>(client).patch_status(name, &params, &Patch::Apply(&body)).await
+    }
 }
 
 pub(crate) async fn create<K>(api: &Api<K>, object: Value)
@@ -149,7 +160,7 @@ pub(crate) fn entry(author: &str, seq: usize, event: &str) -> Value {
         "signed": "AAAA", "id": format!("{seq:064x}")})
 }
 
-pub(crate) fn condition(type_: &str) -> Value {
+fn condition(type_: &str) -> Value {
     json!({"type": type_, "status": "True", "reason": "Tested", "message": "said by a test",
         "lastTransitionTime": "2026-12-01T09:30:00Z"})
 }

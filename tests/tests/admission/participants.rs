@@ -4,7 +4,7 @@ use serde_json::json;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::in_namespace;
 
-use crate::cast::{Cast, condition, forbidden};
+use crate::cast::{Cast, forbidden};
 
 const OWN_CONDITION: &str =
     "the seller's service writes the condition OrdersAvailable of its own Seller and nothing else";
@@ -20,8 +20,7 @@ async fn the_operator_says_whom_to_trust_and_nobody_else() {
             forbidden(seller, "the status of Seller acme says whom to trust: only the operator writes it");
         }
         for client in [&cast.user, &cast.admin, &cast.carrier_api, &cast.seller, &cast.other_seller] {
-            let orders = json!({"conditions": [condition("OrdersAvailable")]});
-            let carrier = cast.write_status::<Carrier>(client, "truck", orders).await;
+            let carrier = cast.say::<Carrier>(client, "test", "truck", &["OrdersAvailable"]).await;
             forbidden(carrier, "the status of Carrier truck says whom to trust: only the operator writes it");
         }
         cast.write_status::<Seller>(&cast.operator, "acme", statement())
@@ -39,25 +38,23 @@ async fn a_sellers_service_writes_its_one_condition_and_nothing_else() {
     in_namespace("one-condition", &[], |namespace| async move {
         let cast = Cast::assemble(&namespace).await;
         cast.participants().await;
-        let orders = json!({"conditions": [condition("OrdersAvailable")]});
-        cast.write_status::<Seller>(&cast.seller, "acme", orders)
-            .await
-            .expect("its own condition, before the operator's");
-        let issued = json!({"keyStatement": "AAAA", "conditions": [condition("OrdersAvailable"), condition("Ready")]});
+        let orders = async |said: &[&str]| cast.say::<Seller>(&cast.seller, "test-seller", "acme", said).await;
+        orders(&["OrdersAvailable"]).await.expect("its own condition");
+        let issued = json!({"keyStatement": "AAAA"});
         cast.write_status::<Seller>(&cast.operator, "acme", issued).await.expect("the operator's part beside it");
+        cast.say::<Seller>(&cast.operator, "test-operator", "acme", &["Ready"])
+            .await
+            .expect("the operator's condition");
         for status in [
             json!({"keyStatement": "BBBB"}),
             json!({"keyStatement": null}),
             json!({"observedGeneration": 3}),
-            json!({"conditions": [condition("OrdersAvailable")]}),
-            json!({"conditions": [condition("OrdersAvailable"), condition("Ready"), condition("Stalled")]}),
+            json!({"conditions": []}),
         ] {
             forbidden(cast.write_status::<Seller>(&cast.seller, "acme", status).await, OWN_CONDITION);
         }
-        let mut changed = condition("OrdersAvailable");
-        changed["status"] = json!("False");
-        let changed = json!({"conditions": [condition("Ready"), changed]});
-        cast.write_status::<Seller>(&cast.seller, "acme", changed).await.expect("its own condition again");
+        forbidden(orders(&["OrdersAvailable", "WorkloadReady"]).await, OWN_CONDITION);
+        orders(&[]).await.expect("its own condition, taken back");
     })
     .await;
 }

@@ -7,6 +7,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::SKEW;
+
 /// Cross-certificates reach two authorities back (see `x509::sign`), so no third one may be waiting to retire.
 const MOST_PREVIOUS: usize = 2;
 
@@ -91,7 +93,7 @@ pub(crate) fn decide(state: &Lifecycle, observed: &Observed<'_>, policy: &Policy
     }
     match &state.next {
         None => prepare(state, observed),
-        Some(Next { published: None, .. }) => observed.published.then_some(Step::MarkPublished),
+        Some(Next { published: None, .. }) => (observed.published || is_late(observed)).then_some(Step::MarkPublished),
         Some(Next { published: Some(at), .. }) => {
             let overlap = policy.overlap.min(half_of_rest(*at, observed.active_life.1));
             (observed.now.duration_since(*at) >= overlap).then_some(Step::Activate)
@@ -131,7 +133,7 @@ pub(crate) fn advance(
 
 /// Spent when the ledger says so, or when its own certificate's end has passed (`last_leaf` never lies beyond it).
 fn is_spent(previous: &Previous, observed: &Observed<'_>) -> bool {
-    observed.spent.contains(&previous.id) || previous.last_leaf < observed.now
+    observed.spent.contains(&previous.id) || previous.last_leaf + SKEW < observed.now
 }
 
 fn prepare(state: &Lifecycle, observed: &Observed<'_>) -> Option<Step> {
@@ -146,6 +148,12 @@ fn prepare(state: &Lifecycle, observed: &Observed<'_>) -> Option<Step> {
         (false, true) => Some(Step::Prepare(Reason::Age)),
         (false, false) => None,
     }
+}
+
+/// In the last tenth of its life nobody waits any more for a namespace that cannot be told: the others need an authority too.
+fn is_late(observed: &Observed<'_>) -> bool {
+    let (from, until) = observed.active_life;
+    observed.now >= from + until.duration_since(from) * 9 / 10
 }
 
 /// Late rotations overlap for less: the new authority must issue while the old one still lives.

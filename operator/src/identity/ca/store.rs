@@ -11,6 +11,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use waybill_crds::FIELD_MANAGER;
+use zeroize::Zeroize;
 
 use super::lifecycle::{self, Policy, Step};
 use super::{Authority, Error as CaError, Fresh, codec};
@@ -41,7 +42,9 @@ pub enum Error {
     Make(#[source] CaError),
     #[error("failed to make a key for a CA")]
     Key(#[source] key::Error),
-    #[error("Secret {name} was there and is gone: restore it from a backup, or restart the operator to begin anew")]
+    #[error(
+        "failed to find Secret {name}, though it has issued certificates: restore it from a backup, or delete the ConfigMaps labelled waybill.dev/ledger to begin anew"
+    )]
     Vanished { name: &'static str },
 }
 
@@ -58,12 +61,29 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The CA as it stands in the cluster; made now if there never was one.
-    pub(crate) async fn load_or_create(&self, now: Timestamp) -> Result<Authority, Error> {
+    /// The CA as it stands in the cluster; made now if there never was one. One that was deleted is put back from memory, and where
+    /// there is no memory of it but certificates (`has_issued`), that is for a person to decide.
+    pub(crate) async fn load_or_create(
+        &self,
+        memory: Option<&Authority>,
+        has_issued: bool,
+        now: Timestamp,
+    ) -> Result<Authority, Error> {
         if let Some(authority) = self.load().await? {
             return Ok(authority);
         }
-        let authority = Authority::bootstrap(self.fresh()?, now, self.ttl).map_err(Error::Make)?;
+        match memory {
+            Some(memory) => self.create(memory).await?,
+            None if has_issued => return Err(Error::Vanished { name: self.name }),
+            None => {
+                let made = Authority::bootstrap(self.fresh()?, now, self.ttl).map_err(Error::Make)?;
+                self.create(&made).await?;
+            }
+        }
+        self.load().await?.ok_or(Error::Vanished { name: self.name })
+    }
+
+    async fn create(&self, authority: &Authority) -> Result<(), Error> {
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(self.name.into()),
@@ -72,19 +92,22 @@ impl Store {
                 ..ObjectMeta::default()
             },
             type_: Some("Opaque".into()),
-            data: Some(codec::encode(&authority).map_err(|source| self.undecodable(source))?),
+            data: Some(codec::encode(authority).map_err(|source| self.undecodable(source))?),
             ..Secret::default()
         };
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let created = self.api().create(&params, &secret).await;
         secret::wipe(secret);
         match created {
-            Ok(_) => tracing::info!(ca = %authority.active().id, secret = self.name, "certificate authority created"),
+            Ok(stored) => {
+                drop(secret::Bytes::of(stored));
+                tracing::info!(ca = %authority.active().id, secret = self.name, "certificate authority created");
+                Ok(())
+            }
             // Another operator was first: its CA counts, ours never existed.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(Error::Write { name: self.name, source: Arc::new(error) }),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(Error::Write { name: self.name, source: Arc::new(error) }),
         }
-        self.load().await?.ok_or(Error::Vanished { name: self.name })
     }
 
     pub(crate) async fn load(&self) -> Result<Option<Authority>, Error> {
@@ -104,10 +127,13 @@ impl Store {
         let observed = authority.observed(now, published, spent);
         let Some(step) = lifecycle::decide(&authority.state, &observed, &self.policy) else { return Ok(None) };
         let after = authority.after(&step, self.fresh()?, &observed, &self.policy, self.ttl).map_err(Error::Make)?;
-        let patch = patch(authority, &after).map_err(|source| self.undecodable(source))?;
+        let mut patch = patch(authority, &after).map_err(|source| self.undecodable(source))?;
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        match self.api().patch(self.name, &params, &Patch::Merge(&patch)).await {
-            Ok(_) => {
+        let written = self.api().patch(self.name, &params, &Patch::Merge(&patch)).await;
+        wipe(&mut patch["data"]);
+        match written {
+            Ok(stored) => {
+                drop(secret::Bytes::of(stored));
                 tracing::info!(?step, active = %after.active().id, secret = self.name, "certificate authority moved on");
                 Ok(Some(step))
             }
@@ -137,4 +163,12 @@ fn patch(before: &Authority, after: &Authority) -> Result<Value, codec::Error> {
         codec::encode(before)?.into_keys().filter(|key| !new.contains_key(key)).map(|key| (key, Value::Null)).collect();
     data.extend(new.into_iter().map(|(key, bytes)| (key, json!(bytes))));
     Ok(json!({ "metadata": { "resourceVersion": before.resource_version }, "data": data }))
+}
+
+fn wipe(data: &mut Value) {
+    for value in data.as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
+        if let Value::String(text) = value {
+            text.zeroize();
+        }
+    }
 }

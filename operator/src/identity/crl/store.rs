@@ -25,6 +25,8 @@ const CRL_PEM: &str = "crl.pem";
 const REVOKED: &str = "revoked.json";
 const NUMBER: &str = "number";
 const LINGER: Duration = Duration::from_millis(50);
+/// Longer lists are written less often: at ten thousand entries once a second.
+const LINGER_AN_ENTRY: Duration = Duration::from_micros(100);
 /// Each list's date is a second after the last one's at least: in a long storm of changes they are gathered for longer.
 const LINGER_IN_STORM: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 10;
@@ -51,7 +53,7 @@ pub(crate) enum Ask {
     Reinstate(String),
 }
 
-type Waiting = (Ask, oneshot::Sender<Result<(), Error>>);
+type Waiting = (Vec<Ask>, oneshot::Sender<Result<(), Error>>);
 
 pub(crate) struct Revocations {
     client: Client,
@@ -85,15 +87,12 @@ impl Revocations {
 
     /// Returns once the list that says so is written.
     pub(crate) async fn ask(&self, asks: Vec<Ask>) -> Result<(), Error> {
-        let mut answers = Vec::new();
-        for ask in asks {
-            let (answer, answered) = oneshot::channel();
-            self.queue.send((ask, answer)).await.map_err(|_| Error::NotServed)?;
-            answers.push(answered);
-        }
-        let all = futures::future::try_join_all(answers);
-        let answers = tokio::time::timeout(PATIENCE, all).await.map_err(|_| Error::NotServed)?;
-        answers.map_err(|_| Error::NotServed)?.into_iter().collect()
+        let (answer, answered) = oneshot::channel();
+        let served = async {
+            self.queue.send((asks, answer)).await.map_err(|_| Error::NotServed)?;
+            answered.await.map_err(|_| Error::NotServed)?
+        };
+        tokio::time::timeout(PATIENCE, served).await.map_err(|_| Error::NotServed)?
     }
 
     /// Serves requests until `shutdown`. One server at a time.
@@ -111,9 +110,9 @@ impl Revocations {
                 gathered.push(next);
             }
             let known = authority.borrow().clone();
-            let (asks, answers): (Vec<Ask>, Vec<_>) = gathered.into_iter().unzip();
+            let (asks, answers): (Vec<Vec<Ask>>, Vec<_>) = gathered.into_iter().unzip();
             let result = match known {
-                Some(authority) => self.serve_all(&asks, ledger, &authority).await,
+                Some(authority) => self.serve_all(&asks.concat(), ledger, &authority).await,
                 None => Err(Error::NotServed),
             };
             for answer in answers {
@@ -124,11 +123,11 @@ impl Revocations {
     }
 
     fn linger(&self) -> Duration {
-        let storm = self
-            .published()
-            .and_then(|published| published.crl.this_update)
-            .is_some_and(|last| last > Timestamp::now() - crate::identity::BACKDATE / 2);
-        if storm { LINGER_IN_STORM } else { LINGER }
+        let Some(published) = self.published() else { return LINGER };
+        let entries = u32::try_from(published.crl.entries.len()).unwrap_or(u32::MAX);
+        let ahead = Timestamp::now() - crate::identity::BACKDATE / 2;
+        let storm = published.crl.this_update.is_some_and(|last| last > ahead);
+        if storm { LINGER_IN_STORM } else { (LINGER + LINGER_AN_ENTRY * entries).min(LINGER_IN_STORM) }
     }
 
     async fn serve_all(&self, asks: &[Ask], ledger: &Ledger, authority: &Authority) -> Result<(), Error> {
@@ -152,7 +151,7 @@ impl Revocations {
             let (mut stored, texts) = self.stored(found.as_ref(), ledger, authority, now);
             let mut change = change.clone();
             if let Some(memory) = self.published() {
-                change.revoke.extend(stored.recover(&memory.crl));
+                change.revoke.extend(stored.recover(&memory.crl, now));
             }
             let Some(next) = stored.after(&change, &authorities, now) else {
                 let [crl_pem, revoked_json] = texts;

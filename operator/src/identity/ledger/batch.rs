@@ -40,7 +40,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(serial: Serial, request: Request) -> Self {
-        let Request { owner: Owner { kind, namespace, name, uid }, ca, issued: _, not_after } = request;
+        let Request { owner: Owner { kind, namespace, name, uid }, ca, now: _, not_after } = request;
         Self { serial, uid, kind, namespace, name, not_after, ca }
     }
 }

@@ -155,6 +155,11 @@ impl Index {
         self.batches.is_empty()
     }
 
+    /// Is there a certificate that has not ended?
+    pub(crate) fn lives(&self, now: Timestamp) -> bool {
+        self.newest().any(|(_, end)| end + SKEW >= now)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.serials.len()
     }

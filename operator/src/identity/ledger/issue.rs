@@ -43,7 +43,7 @@ impl Ledger {
 
     async fn answer(&self, gathered: Vec<Waiting>) {
         let (requests, answers): (Vec<Request>, Vec<_>) = gathered.into_iter().unzip();
-        let issued = requests.iter().map(|request| request.issued).max().unwrap_or(Timestamp::UNIX_EPOCH);
+        let issued = requests.iter().map(|request| request.now).max().unwrap_or(Timestamp::UNIX_EPOCH);
         let entries = assemble(requests, &self.index(), &mut rand::random);
         let live: Vec<Entry> = entries.iter().filter_map(|entry| entry.as_ref().ok().cloned()).collect();
         let written = if live.is_empty() { Ok(()) } else { self.write(issued, live).await };
@@ -96,7 +96,7 @@ fn assemble(
     };
     let last = index.last_issued();
     let entry = |request: Request| match last {
-        Some(last) if request.issued + SKEW < last => Err(Error::ClockWentBack { now: request.issued, last }),
+        Some(last) if request.now + SKEW < last => Err(Error::ClockWentBack { now: request.now, last }),
         _ => Ok(Entry::new(fresh(), request)),
     };
     requests.into_iter().map(entry).collect()
@@ -111,9 +111,9 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + seconds).unwrap()
     }
 
-    fn request(issued: Timestamp) -> Request {
+    fn request(now: Timestamp) -> Request {
         let owner = Owner { kind: Kind::Carrier, namespace: "n".into(), name: "c".into(), uid: "u".into() };
-        Request { owner, ca: "a".into(), issued, not_after: issued + SKEW }
+        Request { owner, ca: "a".into(), now, not_after: now + SKEW }
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub(crate) async fn issue(
     let ca = authority.active();
     let at = leaf::issued(now, ca);
     let not_after = leaf::not_after(at, wanted.ttl, ca.facts.not_after);
-    let request = Request { owner: owner.clone(), ca: ca.id.clone(), issued: at, not_after };
+    let request = Request { owner: owner.clone(), ca: ca.id.clone(), now, not_after };
     let serial = inner.ledger.reserve(request).await.map_err(Error::Ledger)?;
     let name = || format!("{} {}/{}", owner.kind, owner.namespace, owner.name);
     let sign = |source| Error::Sign { owner: name(), source };

@@ -42,7 +42,7 @@ impl Claims for Pass {
 fn a_good_token_is_accepted_with_all_its_claims() {
     let (verifier, _keys) = verifier();
     let claims = verifier.verify(&token(|_| {}), NOW).unwrap();
-    assert_eq!((claims.sub.as_str(), claims.thing.as_str()), ("subject", "door"));
+    assert_eq!((claims.sub.as_str(), claims.thing.as_str()), ("subject", "chair"));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn every_claim_is_required_and_typed() {
     for (claim, value) in [("nbf", json!("1800009999")), ("exp", json!("9999999999")), ("exp", json!(1.8e9))] {
         assert_eq!(verifier.verify(&token(|claims| claims[claim] = value), NOW), Err(Refusal::Signature), "{claim}");
     }
-    assert_eq!(verifier.verify(&token(|claims| claims["aud"] = json!(["seller-api"])), NOW), Err(Refusal::Signature));
+    assert_eq!(verifier.verify(&token(|claims| claims["aud"] = json!(["here"])), NOW), Err(Refusal::Signature));
     assert_eq!(verifier.verify(&token(|claims| claims["extra"] = json!(1)), NOW), Err(Refusal::Signature));
 }
 
@@ -66,7 +66,7 @@ fn every_claim_is_required_and_typed() {
 fn a_token_for_somebody_else_is_refused() {
     let (verifier, _keys) = verifier();
     let with = |claim: &'static str, value: &'static str| token(move |claims| claims[claim] = json!(value));
-    assert_eq!(verifier.verify(&with("aud", "carrier-api"), NOW), Err(Refusal::Audience));
+    assert_eq!(verifier.verify(&with("aud", "there"), NOW), Err(Refusal::Audience));
     assert_eq!(verifier.verify(&with("iss", "other-issuer"), NOW), Err(Refusal::Issuer));
     assert_eq!(verifier.verify(&with("sub", ""), NOW), Err(Refusal::Subject));
 }
@@ -198,11 +198,11 @@ fn d13_the_bearer_learns_no_more_than_expired_or_not() {
 
 fn verifier() -> (Verifier<Pass>, watch::Sender<Arc<Keys>>) {
     let (keys, known) = watch::channel(Arc::new(Keys::default().with("k1", "issuer", &public(1))));
-    (Verifier::new(Policy { audience: "seller-api", kind: KIND, max_life: 3600 }, known), keys)
+    (Verifier::new(Policy { audience: "here", kind: KIND, max_life: 3600 }, known), keys)
 }
 
 fn claims() -> Value {
-    json!({ "iss": "issuer", "aud": "seller-api", "sub": "subject", "nbf": NOW, "exp": NOW + 120, "thing": "door" })
+    json!({ "iss": "issuer", "aud": "here", "sub": "subject", "nbf": NOW, "exp": NOW + 120, "thing": "chair" })
 }
 
 fn token(change: impl FnOnce(&mut Value)) -> String {

@@ -7,4 +7,5 @@ mod drain;
 mod limits;
 mod problems;
 mod reload;
+mod signals;
 mod wire;

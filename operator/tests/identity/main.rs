@@ -1,0 +1,10 @@
+//! Identity against the real API server: CA, ledger, certificates, revocation, each with crashes and with a second operator at work.
+
+mod authority;
+mod crash;
+mod gate;
+mod issuing;
+mod openssl;
+mod participants;
+mod revocation;
+mod stage;

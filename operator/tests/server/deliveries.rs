@@ -1,0 +1,310 @@
+//! What a Delivery is told, when, and at what cost in writes.
+
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use waybill_crds::{Carrier, Delivery, DeliveryView, Phase, Seller};
+use waybill_e2e::eventually;
+
+use crate::stage::{SOON, Stage, Writes, on_stage};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_ends_are_ready_costs_one_write_and_looking_again_costs_none() {
+    on_stage("one-write", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        let writes = Writes::follow(&stage).await;
+        let names: Vec<_> = (0..30).map(|n| format!("d-{n}")).collect();
+        for name in &names {
+            stage.delivery(name, "acme", "truck").await;
+        }
+        for name in &names {
+            let delivery: Delivery = stage.becomes(name, "Ready", "True").await;
+            assert_eq!(topics_of(&delivery).len(), 2, "{name} has its topics");
+        }
+        operator.settled(60.0).await;
+        for name in &names {
+            assert_eq!(writes.of(name), 2, "{name}: the user's own write and one more");
+        }
+        operator.stop().await;
+
+        // A new leader looks at everything and finds nothing to say.
+        let before = versions(&stage).await;
+        let operator = stage.operator();
+        operator.settled(30.0).await;
+        assert_eq!(versions(&stage).await, before);
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_names_its_reason_and_ends_with_its_cause() {
+    on_stage("refusals", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("no-seller", "nobody", "truck").await;
+        stage.delivery("no-carrier", "acme", "nobody").await;
+        let photo = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": "photo"},
+                           "spec": {"upc": "photo", "seller": "acme", "carrier": "truck", "proof": {"photo": true}}});
+        stage.apply::<Delivery>(&photo).await;
+        let open = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": "open"},
+                          "spec": {"upc": "open", "seller": "acme"}});
+        stage.apply::<Delivery>(&open).await;
+        for (name, reason) in [
+            ("no-seller", "SellerMissing"),
+            ("no-carrier", "CarrierMissing"),
+            ("photo", "CameraRequired"),
+            ("open", "CarrierUnassigned"),
+        ] {
+            let refused: Delivery = stage.says(name, "Admitted", reason).await;
+            let status = refused.status.expect("a status");
+            assert!(status.conditions.iter().any(|c| c.type_ == "Stalled" && c.status == "True"), "{name}");
+            assert!(status.topics.is_none(), "{name}");
+            assert_eq!(status.observed_generation, refused.metadata.generation);
+        }
+
+        // Each cause ends, and with it the refusal.
+        stage.seller("nobody").await;
+        stage.external_carrier("nobody").await;
+        patch::<Carrier>(&stage, "truck", json!({"spec": {"camera": true}})).await;
+        patch::<Delivery>(&stage, "open", json!({"spec": {"carrier": "truck"}})).await;
+        for name in ["no-seller", "no-carrier", "photo", "open"] {
+            stage.becomes::<Delivery>(name, "Ready", "True").await;
+        }
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspended_and_revoked_ends_take_on_nothing_new() {
+    on_stage("suspended", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("one", "acme", "truck").await;
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        patch::<Seller>(&stage, "acme", json!({"spec": {"suspended": true}})).await;
+        stage.says::<Delivery>("one", "Ready", "SellerSuspended").await;
+        patch::<Seller>(&stage, "acme", json!({"spec": {"suspended": false}})).await;
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        patch::<Carrier>(&stage, "truck", json!({"spec": {"suspended": true}})).await;
+        stage.says::<Delivery>("one", "Ready", "CarrierSuspended").await;
+        patch::<Carrier>(&stage, "truck", json!({"spec": {"revoked": true}})).await;
+        stage.says::<Delivery>("one", "Ready", "CarrierRevoked").await;
+        stage.says::<Carrier>("truck", "Ready", "Revoked").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_deliveries_with_one_upc_the_younger_waits_until_the_older_is_gone() {
+    on_stage("duplicate", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        let twin = |name: &str| {
+            json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": name},
+                   "spec": {"upc": "same", "seller": "acme", "carrier": "truck"}})
+        };
+        stage.apply::<Delivery>(&twin("older")).await;
+        stage.becomes::<Delivery>("older", "Ready", "True").await;
+        // Creation times are in whole seconds; within one the uid decides, which is fair but no order of birth.
+        let born = stage.deliveries().get("older").await.expect("there").creation_timestamp().expect("a time").0;
+        eventually("the next second", SOON, || async {
+            if jiff::Timestamp::now().as_second() > born.as_second() { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        stage.apply::<Delivery>(&twin("younger")).await;
+        let refused: Delivery = stage.says("younger", "Admitted", "DuplicateUpc").await;
+        let message = &refused.status.expect("a status").conditions[0].message;
+        assert!(message.contains("older"), "it says which one: {message}");
+        stage.deliveries().delete("older", &DeleteParams::default()).await.expect("deleted");
+        stage.becomes::<Delivery>("younger", "Ready", "True").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_is_enough_where_the_namespace_says_so_and_nothing_of_it_stays() {
+    on_stage("auto-create", &[("waybill.dev/auto-create", "enabled")], |stage| async move {
+        let operator = stage.operator();
+        stage.seller("mine").await;
+        stage.delivery("one", "acme", "truck").await;
+        stage.delivery("two", "acme", "truck").await;
+        stage.delivery("three", "mine", "truck").await;
+        for name in ["one", "two", "three"] {
+            stage.becomes::<Delivery>(name, "Ready", "True").await;
+        }
+        let made: Seller = stage.becomes("acme", "Ready", "True").await;
+        assert_eq!(made.labels().get("waybill.dev/auto-created").map(String::as_str), Some("true"));
+
+        let delete =
+            async |name: &str| stage.deliveries().delete(name, &DeleteParams::default()).await.expect("deleted");
+        delete("one").await;
+        delete("three").await;
+        stage.gone::<Delivery>("three").await;
+        stage.becomes::<Delivery>("two", "Ready", "True").await;
+        assert!(stage.namespace.api::<Seller>().get_opt("acme").await.expect("asked").is_some(), "still needed");
+        delete("two").await;
+        stage.gone::<Seller>("acme").await;
+        stage.gone::<Carrier>("truck").await;
+        assert!(stage.namespace.api::<Seller>().get_opt("mine").await.expect("asked").is_some(), "a user's own stays");
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_on_the_namespace_wakes_those_that_wait() {
+    on_stage("labelled-later", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.delivery("one", "acme", "truck").await;
+        stage.says::<Delivery>("one", "Admitted", "SellerMissing").await;
+        let namespaces: Api<KubeNamespace> = Api::all(stage.namespace.client.clone());
+        let label = json!({"metadata": {"labels": {"waybill.dev/auto-create": "enabled"}}});
+        let name = &stage.namespace.name;
+        namespaces.patch(name, &PatchParams::default(), &Patch::Merge(label)).await.expect("labelled");
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn called_off_before_anybody_signed_it_ends_cancelled_and_goes_when_its_time_is_over() {
+    on_stage("cancelled", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("one", "acme", "truck").await;
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        let spec = json!({"spec": {"cancelled": {"reason": "outOfStock"}, "ttlAfterFinished": "1h"}});
+        patch::<Delivery>(&stage, "one", spec).await;
+        let cancelled: Delivery = stage.says("one", "Ready", "Cancelled").await;
+        assert_eq!(cancelled.phase(), Phase::Cancelled);
+        assert!(cancelled.status.expect("a status").finished_at.is_some());
+        patch::<Delivery>(&stage, "one", json!({"spec": {"ttlAfterFinished": "0s"}})).await;
+        stage.gone::<Delivery>("one").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_services_wrote_is_never_touched() {
+    on_stage("custody", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("one", "acme", "truck").await;
+        let ready: Delivery = stage.becomes("one", "Ready", "True").await;
+        let carrier = stage.namespace.api::<Carrier>().get("truck").await.expect("there").uid().expect("a uid");
+        let event = json!({"author": "Transport", "seq": 0, "event": "Accepted", "at": "2026-11-21T12:00:00.000000Z",
+                           "signed": "AAAA", "id": "ab".repeat(32)});
+        let said = json!({"metadata": {"resourceVersion": ready.resource_version()},
+                          "status": {"phase": "Accepted", "carrierUid": carrier, "custody": [event]}});
+        let params = PatchParams { field_manager: Some("services".into()), ..PatchParams::default() };
+        let patched = stage.deliveries().patch_status("one", &params, &Patch::Merge(said)).await.expect("written");
+
+        // The operator has something to say about it, twice; calling off is no longer its business.
+        patch::<Delivery>(&stage, "one", json!({"spec": {"cancelled": {"reason": "fraud"}}})).await;
+        patch::<Carrier>(&stage, "truck", json!({"spec": {"revoked": true}})).await;
+        let told: Delivery = stage.says("one", "Ready", "CarrierRevoked").await;
+        let (before, after) = (patched.status.expect("a status"), told.status.expect("a status"));
+        assert_eq!((after.phase, &after.custody), (Phase::Accepted, &before.custody));
+        assert_eq!((after.carrier_uid, after.topics), (before.carrier_uid, before.topics));
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_made_anew_under_the_same_name_does_not_inherit_the_job() {
+    on_stage("replaced", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("one", "acme", "truck").await;
+        let ready: Delivery = stage.becomes("one", "Ready", "True").await;
+        let carriers = stage.namespace.api::<Carrier>();
+        let uid = carriers.get("truck").await.expect("there").uid();
+        let said = json!({"status": {"phase": "Accepted", "carrierUid": uid}});
+        stage.deliveries().patch_status("one", &PatchParams::default(), &Patch::Merge(said)).await.expect("written");
+        carriers.delete("truck", &DeleteParams::default()).await.expect("deleted");
+        stage.gone::<Carrier>("truck").await;
+        stage.says::<Delivery>("one", "Ready", "CarrierMissing").await;
+        stage.external_carrier("truck").await;
+        let replaced: Delivery = stage.says("one", "Ready", "CarrierReplaced").await;
+        let topics = |delivery: &Delivery| delivery.status.as_ref().and_then(|status| status.topics.clone());
+        assert_eq!(topics(&replaced), topics(&ready), "its topics are still the former one's");
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_delivery_is_left_alone_until_it_is_not() {
+    on_stage("paused", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        let mut body = waybill_e2e::objects::delivery("one", "acme", "truck");
+        body["metadata"]["annotations"] = json!({"waybill.dev/paused": "true"});
+        stage.apply::<Delivery>(&body).await;
+        stage.says::<Delivery>("one", "Admitted", "Paused").await;
+        patch::<Delivery>(&stage, "one", json!({"metadata": {"annotations": {"waybill.dev/paused": null}}})).await;
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_events_with_the_next_step_and_plain_successes_are_none() {
+    on_stage("events", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        stage.delivery("plain", "acme", "truck").await;
+        stage.delivery("stray", "nobody", "truck").await;
+        stage.becomes::<Delivery>("plain", "Ready", "True").await;
+        let events = stage.namespace.api::<k8s_openapi::api::events::v1::Event>();
+        let told = eventually("an Event about the stray one", SOON, || async {
+            let list = events.list(&ListParams::default()).await.map_err(|why| why.to_string())?;
+            let about: Vec<_> = list
+                .into_iter()
+                .filter_map(|event| Some((event.regarding?.name?, event.reason?, event.note?)))
+                .filter(|(name, ..)| name == "stray" || name == "plain")
+                .collect();
+            if about.is_empty() { Err("none yet".to_owned()) } else { Ok(about) }
+        })
+        .await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (name, reason, note) = &told[0];
+        assert_eq!((name.as_str(), reason.as_str()), ("stray", "SellerMissing"));
+        assert!(note.contains("create it"), "the next step: {note}");
+        operator.stop().await;
+    })
+    .await;
+}
+
+// === helpers ===
+
+async fn patch<K>(stage: &Stage, name: &str, body: serde_json::Value)
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    stage.namespace.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(body)).await.expect("patched");
+}
+
+fn topics_of(delivery: &Delivery) -> Vec<String> {
+    let topics = delivery.status.as_ref().and_then(|status| status.topics.clone());
+    topics.map(|topics| vec![topics.down, topics.up]).unwrap_or_default()
+}
+
+async fn versions(stage: &Stage) -> Vec<(String, Option<String>)> {
+    let api: Api<DeliveryView> = stage.namespace.api();
+    let list = api.list(&ListParams::default()).await.expect("a list");
+    list.into_iter().map(|delivery| (delivery.name_any(), delivery.resource_version())).collect()
+}
