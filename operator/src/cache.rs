@@ -38,7 +38,7 @@ use reflect::{Covers, Part, Reflector, Synced};
 const PAGE: u32 = 100;
 
 /// A namespace, as far as it is kept.
-pub type NamespaceMeta = PartialObjectMeta<Namespace>;
+pub(crate) type NamespaceMeta = PartialObjectMeta<Namespace>;
 /// A Secret, as far as it is kept: never its content.
 pub(crate) type SecretMeta = PartialObjectMeta<Secret>;
 

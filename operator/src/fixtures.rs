@@ -59,11 +59,6 @@ impl DeliveryFixture {
         self
     }
 
-    pub(crate) fn generation(mut self, generation: i64) -> Self {
-        self.0.metadata.generation = Some(generation);
-        self
-    }
-
     pub(crate) fn phase(mut self, phase: Phase) -> Self {
         self.status().phase = phase;
         self

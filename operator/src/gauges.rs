@@ -33,7 +33,7 @@ impl Collector for Gauges {
         let deliveries =
             count(caches.deliveries.state().iter().filter_map(|d| d.status.as_ref().map(|s| &s.conditions[..])));
         let help = "Objects whose condition has this status";
-        let mut family = encoder.encode_descriptor("waybill_conditions", help, None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor("conditions", help, None, MetricType::Gauge)?;
         for (kind, counts) in [("Seller", sellers), ("Carrier", carriers), ("Delivery", deliveries)] {
             for ((type_, status), count) in counts {
                 let labels = [("kind", kind), ("type", type_), ("status", status)];

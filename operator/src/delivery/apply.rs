@@ -25,8 +25,6 @@ pub(crate) enum Error {
     },
     #[error("failed to cancel it")]
     Cancel(#[source] kube::Error),
-    #[error("failed to render the cancellation")]
-    Render(#[source] serde_json::Error),
     #[error("failed to delete it after its time")]
     Expire(#[source] kube::Error),
 }

@@ -200,12 +200,8 @@ async fn what_the_services_wrote_is_never_touched() {
         stage.delivery("one", "acme", "truck").await;
         let ready: Delivery = stage.becomes("one", "Ready", "True").await;
         let carrier = stage.namespace.api::<Carrier>().get("truck").await.expect("there").uid().expect("a uid");
-        let event = json!({"author": "Transport", "seq": 0, "event": "Accepted", "at": "2026-11-21T12:00:00.000000Z",
-                           "signed": "AAAA", "id": "ab".repeat(32)});
-        let said = json!({"metadata": {"resourceVersion": ready.resource_version()},
-                          "status": {"phase": "Accepted", "carrierUid": carrier, "custody": [event]}});
-        let params = PatchParams { field_manager: Some("services".into()), ..PatchParams::default() };
-        let patched = stage.deliveries().patch_status("one", &params, &Patch::Merge(said)).await.expect("written");
+        assert!(ready.status.is_some_and(|status| status.custody.is_empty()), "the operator signs nothing");
+        let patched = accept(&stage, "one", &carrier).await;
 
         // The operator has something to say about it, twice; calling off is no longer its business.
         patch::<Delivery>(&stage, "one", json!({"spec": {"cancelled": {"reason": "fraud"}}})).await;
@@ -227,9 +223,8 @@ async fn a_carrier_made_anew_under_the_same_name_does_not_inherit_the_job() {
         stage.delivery("one", "acme", "truck").await;
         let ready: Delivery = stage.becomes("one", "Ready", "True").await;
         let carriers = stage.namespace.api::<Carrier>();
-        let uid = carriers.get("truck").await.expect("there").uid();
-        let said = json!({"status": {"phase": "Accepted", "carrierUid": uid}});
-        stage.deliveries().patch_status("one", &PatchParams::default(), &Patch::Merge(said)).await.expect("written");
+        let uid = carriers.get("truck").await.expect("there").uid().expect("a uid");
+        accept(&stage, "one", &uid).await;
         carriers.delete("truck", &DeleteParams::default()).await.expect("deleted");
         stage.gone::<Carrier>("truck").await;
         stage.says::<Delivery>("one", "Ready", "CarrierMissing").await;
@@ -287,6 +282,15 @@ async fn refusals_are_events_with_the_next_step_and_plain_successes_are_none() {
 }
 
 // === helpers ===
+
+/// As the services write it; the API server cannot check the signature.
+async fn accept(stage: &Stage, name: &str, carrier: &str) -> Delivery {
+    let event = json!({"author": "Transport", "seq": 0, "event": "Accepted", "at": "2026-11-21T12:00:00.000000Z",
+                       "signed": "AAAA", "id": "ab".repeat(32)});
+    let said = json!({"status": {"phase": "Accepted", "carrierUid": carrier, "custody": [event]}});
+    let params = PatchParams { field_manager: Some("services".into()), ..PatchParams::default() };
+    stage.deliveries().patch_status(name, &params, &Patch::Merge(said)).await.expect("written")
+}
 
 async fn patch<K>(stage: &Stage, name: &str, body: serde_json::Value)
 where

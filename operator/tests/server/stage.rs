@@ -21,18 +21,18 @@ use waybill_e2e::{Namespace, eventually, in_namespace};
 use waybill_operator::Args;
 
 /// How long anything may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(90);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// Where one test plays.
 #[derive(Clone)]
-pub struct Stage {
-    pub namespace: Namespace,
+pub(crate) struct Stage {
+    pub(crate) namespace: Namespace,
     /// The operator's own namespace.
-    pub home: String,
+    pub(crate) home: String,
 }
 
 /// Runs `story` on a stage of its own, with a player that makes pods ready; skips loudly where there is no cluster.
-pub async fn on_stage<F, Fut>(test: &str, labels: &[(&str, &str)], story: F)
+pub(crate) async fn on_stage<F, Fut>(test: &str, labels: &[(&str, &str)], story: F)
 where
     F: FnOnce(Stage) -> Fut,
     Fut: Future<Output = ()>,
@@ -103,12 +103,12 @@ async fn play(namespace: Namespace) {
 
 impl Stage {
     /// An operator that works here and nowhere else, under the name of one pod, so that a killed one goes on at once.
-    pub fn operator(&self) -> Operator {
+    pub(crate) fn operator(&self) -> Operator {
         self.replica("operator-0")
     }
 
     /// One of several replicas.
-    pub fn replica(&self, pod: &str) -> Operator {
+    pub(crate) fn replica(&self, pod: &str) -> Operator {
         let probes = free_address();
         let probe = probes.to_string();
         let line = [
@@ -133,35 +133,35 @@ impl Stage {
         Operator::start(self.namespace.client.clone(), Line::parse_from(line).args, probes)
     }
 
-    pub fn deliveries(&self) -> Api<Delivery> {
+    pub(crate) fn deliveries(&self) -> Api<Delivery> {
         self.namespace.api()
     }
 
     /// A ready Seller and a ready external Carrier.
-    pub async fn ends(&self, seller: &str, carrier: &str) {
+    pub(crate) async fn ends(&self, seller: &str, carrier: &str) {
         self.seller(seller).await;
         self.external_carrier(carrier).await;
         self.becomes::<Seller>(seller, "Ready", "True").await;
         self.becomes::<Carrier>(carrier, "Ready", "True").await;
     }
 
-    pub async fn seller(&self, name: &str) -> Seller {
+    pub(crate) async fn seller(&self, name: &str) -> Seller {
         self.apply(
             &json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": name}, "spec": {}}),
         )
         .await
     }
 
-    pub async fn external_carrier(&self, name: &str) -> Carrier {
+    pub(crate) async fn external_carrier(&self, name: &str) -> Carrier {
         self.apply(&waybill_e2e::enrol::Keys::fresh().carrier(&self.namespace.name, name)).await
     }
 
-    pub async fn delivery(&self, upc: &str, seller: &str, carrier: &str) -> Delivery {
+    pub(crate) async fn delivery(&self, upc: &str, seller: &str, carrier: &str) -> Delivery {
         self.apply(&waybill_e2e::objects::delivery(upc, seller, carrier)).await
     }
 
     /// `kubectl apply --server-side` by a user who must succeed.
-    pub async fn apply<K>(&self, body: &Value) -> K
+    pub(crate) async fn apply<K>(&self, body: &Value) -> K
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -172,7 +172,7 @@ impl Stage {
     }
 
     /// Waits for a condition's status; answers with the object.
-    pub async fn becomes<K>(&self, name: &str, type_: &str, status: &str) -> K
+    pub(crate) async fn becomes<K>(&self, name: &str, type_: &str, status: &str) -> K
     where
         K: Participant,
     {
@@ -180,7 +180,7 @@ impl Stage {
     }
 
     /// Waits for a condition's reason; answers with the object.
-    pub async fn says<K: Participant>(&self, name: &str, type_: &str, reason: &str) -> K {
+    pub(crate) async fn says<K: Participant>(&self, name: &str, type_: &str, reason: &str) -> K {
         self.shows(name, type_, |c| c.reason == reason).await
     }
 
@@ -195,7 +195,7 @@ impl Stage {
     }
 
     /// Waits until the object is gone.
-    pub async fn gone<K>(&self, name: &str)
+    pub(crate) async fn gone<K>(&self, name: &str)
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -215,7 +215,7 @@ impl Stage {
 }
 
 /// What has conditions to wait for.
-pub trait Participant:
+pub(crate) trait Participant:
     kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
     + Clone
     + serde::de::DeserializeOwned
@@ -238,7 +238,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// A running operator.
-pub struct Operator {
+pub(crate) struct Operator {
     runtime: Option<Runtime>,
     shutdown: CancellationToken,
     task: Option<JoinHandle<Result<(), waybill_operator::Error>>>,
@@ -260,25 +260,25 @@ impl Operator {
     }
 
     /// SIGTERM: what has begun is finished, the Lease is given back.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         let task = self.task.take().expect("it ends once");
         tokio::time::timeout(SOON, task).await.expect("it ends in time").expect("no panic").expect("no error");
     }
 
     /// SIGKILL: every task ends where it is, between any two of its writes.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.runtime.take().expect("it ends once").shutdown_background();
     }
 
     /// A path of its probe listener: status and text.
-    pub async fn probe(&self, path: &str) -> Result<(u16, String), String> {
+    pub(crate) async fn probe(&self, path: &str) -> Result<(u16, String), String> {
         let answer = get(self.probes, path).await.map_err(|why| why.to_string())?;
         Ok(answer)
     }
 
     /// Waits until its caches are filled.
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         eventually("the operator is ready", SOON, || async {
             let (status, text) = self.probe("/readyz").await?;
             if status == 200 { Ok(()) } else { Err(text) }
@@ -287,14 +287,14 @@ impl Operator {
     }
 
     /// A counter or gauge, summed over its series that carry `label`.
-    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str, label: &str) -> f64 {
         let (_, text) = self.probe("/metrics").await.unwrap_or_default();
         let series = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Waits until it leads, has looked at `at_least` Deliveries, and nothing waits any more.
-    pub async fn settled(&self, at_least: f64) {
+    pub(crate) async fn settled(&self, at_least: f64) {
         eventually("the operator has looked at everything", SOON, || async {
             let seen = self.metric("waybill_reconciles_total", r#"controller="delivery""#).await;
             let waiting = self.metric("waybill_queue_depth", "").await;
@@ -324,13 +324,13 @@ async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> 
 }
 
 /// Every write to the Deliveries of a namespace from now on, by name, as a watch shows them.
-pub struct Writes {
+pub(crate) struct Writes {
     task: JoinHandle<()>,
     seen: std::sync::Arc<std::sync::Mutex<std::collections::BTreeMap<String, usize>>>,
 }
 
 impl Writes {
-    pub async fn follow(stage: &Stage) -> Self {
+    pub(crate) async fn follow(stage: &Stage) -> Self {
         let api: Api<waybill_crds::DeliveryView> = stage.namespace.api();
         let version =
             api.list(&Default::default()).await.expect("a list").metadata.resource_version.unwrap_or_default();
@@ -348,7 +348,7 @@ impl Writes {
         Self { task, seen }
     }
 
-    pub fn of(&self, name: &str) -> usize {
+    pub(crate) fn of(&self, name: &str) -> usize {
         self.seen.lock().expect("whole").get(name).copied().unwrap_or(0)
     }
 }
