@@ -4,6 +4,8 @@ CACHE=${WAYBILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}
 CLUSTER=${WAYBILL_CLUSTER:-waybill}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 export WAYBILL_CLUSTER=$CLUSTER
+# A clone that is built once gains nothing from incremental state, and an interrupted run can leave it damaged.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 WBNODE=$CACHE/bin/wbnode
 STATE=$CACHE/clusters/$CLUSTER # what `make up` remembers about a cluster
