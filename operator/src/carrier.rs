@@ -56,7 +56,7 @@ impl Reconciler for Carriers {
                 unneeded::remove(&self.context, &*carrier, unneeded::Named::Carrier).await.map_err(Error::Unneeded)?;
                 return Ok(Action::await_change());
             }
-            Verdict::Serve(valid) => valid,
+            Verdict::Serve(valid) => *valid,
         };
         // A revoked Carrier is revoked in here, before anything else is done about it.
         let identity = participant::of_carrier(&self.context, &carrier).await.map_err(Error::Identity)?;

@@ -56,7 +56,7 @@ impl Reconciler for Sellers {
                 unneeded::remove(&self.context, &*seller, unneeded::Named::Seller).await.map_err(Error::Unneeded)?;
                 return Ok(Action::await_change());
             }
-            Verdict::Serve(valid) => valid,
+            Verdict::Serve(valid) => *valid,
         };
         let identity = participant::of_seller(&self.context, &seller).await.map_err(Error::Identity)?;
         let applied = match identity.issued() {

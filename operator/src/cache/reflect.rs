@@ -176,7 +176,7 @@ struct Intake<K: Cached, F> {
 }
 
 impl<K: Cached, F: FnMut(&Change<'_, K>)> Intake<K, F> {
-    fn take(&mut self, stream: usize, event: Event<Guarded<K>>) -> Result<(), super::guard::Unreadable> {
+    fn take(&mut self, stream: usize, event: Event<Guarded<K>>) -> Result<(), Box<super::guard::Unreadable>> {
         match event {
             Event::Init => self.listings[stream].seen.clear(),
             Event::InitApply(object) => {

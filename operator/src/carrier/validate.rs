@@ -14,7 +14,7 @@ pub(super) enum Verdict {
     Leave,
     /// Made for a Delivery that is gone.
     Unneeded,
-    Serve(Valid),
+    Serve(Box<Valid>),
 }
 
 /// A Carrier whose specification is understood.
@@ -55,7 +55,7 @@ pub(super) fn validate(carrier: &Carrier, found: &Found) -> Verdict {
         // Only what the API server never stored has no uid.
         return Verdict::Leave;
     };
-    Verdict::Serve(Valid {
+    Verdict::Serve(Box::new(Valid {
         namespace: carrier.namespace().unwrap_or_default(),
         name: carrier.name_any(),
         uid,
@@ -63,7 +63,7 @@ pub(super) fn validate(carrier: &Carrier, found: &Found) -> Verdict {
         kind: carrier.spec.kind,
         camera: carrier.spec.camera,
         agent: agent(carrier, found),
-    })
+    }))
 }
 
 fn agent(carrier: &Carrier, found: &Found) -> Agent {

@@ -13,7 +13,7 @@ pub(super) enum Verdict {
     Leave,
     /// Made for a Delivery that is gone.
     Unneeded,
-    Serve(Valid),
+    Serve(Box<Valid>),
 }
 
 /// A Seller whose specification is understood.
@@ -51,13 +51,13 @@ pub(super) fn validate(seller: &Seller, found: &Found, settings: &Args) -> Verdi
         // Only what the API server never stored has no uid.
         return Verdict::Leave;
     };
-    Verdict::Serve(Valid {
+    Verdict::Serve(Box::new(Valid {
         namespace: seller.namespace().unwrap_or_default(),
         name: seller.name_any(),
         uid,
         owner,
         orders: orders(seller, &settings.order_urls),
-    })
+    }))
 }
 
 fn orders(seller: &Seller, allowed: &[String]) -> Orders {
@@ -94,7 +94,7 @@ mod tests {
 
     fn served(seller: &Seller, settings: &Args) -> Valid {
         match validate(seller, &HERE, settings) {
-            Verdict::Serve(valid) => valid,
+            Verdict::Serve(valid) => *valid,
             other => panic!("to be served, not {other:?}"),
         }
     }

@@ -74,16 +74,16 @@ fn a_token_for_somebody_else_is_refused() {
 #[test]
 fn a_token_counts_only_in_its_time() {
     let (verifier, _keys) = verifier();
-    let token = token(|_| {});
+    let good = token(|_| {});
     for (now, expected) in
         [(NOW - 6, Some(Refusal::Early)), (NOW - 5, None), (NOW + 125, None), (NOW + 126, Some(Refusal::Expired))]
     {
-        assert_eq!(verifier.verify(&token, now).err(), expected, "{now}");
+        assert_eq!(verifier.verify(&good, now).err(), expected, "{now}");
         // Remembered or not, time is asked.
-        assert_eq!(verifier.verify(&token, now).err(), expected, "{now} again");
+        assert_eq!(verifier.verify(&good, now).err(), expected, "{now} again");
     }
     for (nbf, exp) in [(NOW, NOW + 3601), (NOW + 10, NOW), (0, u64::MAX)] {
-        let odd = super::tests::token(|claims| (claims["nbf"], claims["exp"]) = (json!(nbf), json!(exp)));
+        let odd = token(|claims| (claims["nbf"], claims["exp"]) = (json!(nbf), json!(exp)));
         assert_eq!(verifier.verify(&odd, NOW).unwrap_err(), Refusal::Life, "{nbf}..{exp}");
     }
 }
