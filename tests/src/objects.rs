@@ -27,12 +27,17 @@ where
 
 /// A seller with one order for each UPC, and its orders Secret.
 pub async fn seller(namespace: &Namespace, name: &str, upcs: &[&str]) -> Seller {
+    orders(namespace, name, upcs).await;
+    let body = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": name}, "spec": {}});
+    apply(namespace, &body).await.expect("a Seller")
+}
+
+/// The Secret a seller of this name looks for, with one order for each UPC.
+pub async fn orders(namespace: &Namespace, name: &str, upcs: &[&str]) {
     let orders: serde_json::Map<String, Value> = upcs.iter().map(|upc| ((*upc).into(), order(upc).into())).collect();
     let secret = format!("orders-{name}");
     let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}, "stringData": orders});
     apply::<Secret>(namespace, &body).await.expect("an orders Secret");
-    let body = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": name}, "spec": {}});
-    apply(namespace, &body).await.expect("a Seller")
 }
 
 /// Marker texts stand for a person's data, so a scan can find them where they must not be.

@@ -51,8 +51,15 @@ async fn a_delivery_waits_for_a_missing_carrier_and_goes_on_when_it_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_younger_of_two_live_deliveries_with_one_upc_is_refused_until_the_older_ends() {
     in_namespace("duplicate", AUTO_CREATE, |namespace| async move {
-        apply::<Delivery>(&namespace, &delivery("upc-1", "shop", "van")).await.expect("a Delivery");
+        objects::orders(&namespace, "shop", &["upc-1"]).await;
+        let first = apply::<Delivery>(&namespace, &delivery("upc-1", "shop", "van")).await.expect("a Delivery");
         wait_condition::<Delivery>(&namespace, "upc-1", "Admitted", "True", None).await;
+        // Age is counted in whole seconds.
+        let created = first.creation_timestamp().expect("a time").0.as_second();
+        eventually("a later second", PROVISIONED, || async move {
+            if jiff::Timestamp::now().as_second() > created { Ok(()) } else { Err("the same second") }
+        })
+        .await;
         let mut second = delivery("upc-1", "shop", "van");
         second["metadata"]["name"] = json!("second");
         apply::<Delivery>(&namespace, &second).await.expect("the schema sees one object at a time");
@@ -66,6 +73,7 @@ async fn the_younger_of_two_live_deliveries_with_one_upc_is_refused_until_the_ol
 #[tokio::test(flavor = "multi_thread")]
 async fn one_file_is_enough_where_the_namespace_says_so_and_nothing_is_left_behind() {
     in_namespace("auto-create", AUTO_CREATE, |namespace| async move {
+        objects::orders(&namespace, "shop", &["upc-1"]).await;
         apply::<Delivery>(&namespace, &delivery("upc-1", "shop", "van")).await.expect("a Delivery");
         wait_condition::<Delivery>(&namespace, "upc-1", "Ready", "True", None).await;
         namespace.api::<Delivery>().delete("upc-1", &DeleteParams::default()).await.expect("a user deletes it");

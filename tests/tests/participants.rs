@@ -196,5 +196,8 @@ fn path(path: &Path) -> &str {
 async fn reach(namespace: &Namespace, name: &str, port: u16) -> waybill_e2e::http::Service {
     let address = service(&namespace.client, &namespace.name, name, port).await;
     let trust = config(namespace, "waybill-trust", "ca.crt").await;
-    waybill_e2e::http::Service::new(&format!("{name}.{}.svc", namespace.name), address, &trust)
+    let service = waybill_e2e::http::Service::new(&format!("{name}.{}.svc", namespace.name), address, &trust);
+    // A ready pod takes a moment to become an endpoint of its Service.
+    eventually("the Service answers", objects::PROVISIONED, || service.get("/")).await;
+    service
 }
