@@ -33,12 +33,7 @@ async fn the_brokers_log_holds_no_payload_and_no_topic() {
     assert_eq!(carrier_client.messages().await.unwrap()[0].payload, MARKER);
     carrier_client.publish("wb/seller/somebody/Musterdelivery/up", MARKER).await.unwrap();
     let _ = seller_client.publish_retained("wb/seller/carrier/Musterdelivery/down", MARKER).await;
+    // The broker answers after it has written its line, and its error output is not buffered.
     assert_eq!(world.carrier(&crate::pki::Ca::new("stranger").client("x")).await.err(), Some(Gone));
-    soon("the word on the stranger", async {
-        while !world.broker.log().contains("OpenSSL Error") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
     assert!(!world.broker.log().contains("Muster"), "{}", world.broker.log());
 }
