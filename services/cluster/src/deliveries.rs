@@ -1,0 +1,83 @@
+//! The Deliveries of a namespace, logs included: by uid for those who act, by UPC for those who ask.
+
+use std::sync::Arc;
+
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use waybill_crds::Delivery;
+
+use crate::objects::{Changes, Objects};
+
+/// Every Delivery; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Deliveries {
+    objects: Objects<Delivery>,
+    api: Api<Delivery>,
+}
+
+impl Deliveries {
+    /// Follows the Deliveries of `namespace`, only those of `seller` where one is named.
+    pub fn follow(client: Client, namespace: &str, seller: Option<&str>) -> Self {
+        let api = Api::<Delivery>::namespaced(client, namespace);
+        let mut config = watcher::Config::default();
+        if let Some(seller) = seller {
+            config = config.fields(&format!("spec.seller={seller}"));
+        }
+        Self { objects: Objects::follow(api.clone(), config), api }
+    }
+
+    /// The API they are followed through: for [`crate::custody::append`].
+    pub fn api(&self) -> &Api<Delivery> {
+        &self.api
+    }
+
+    /// The Delivery with this uid.
+    pub fn get(&self, uid: &str) -> Option<Arc<Delivery>> {
+        self.objects.get(uid)
+    }
+
+    /// Those with this UPC: unfinished ones first, the oldest first among them (only that one can be admitted); then finished
+    /// ones, the latest first.
+    pub fn by_upc(&self, upc: &str) -> Vec<Arc<Delivery>> {
+        let mut all = self.objects.all();
+        all.retain(|delivery| delivery.spec.upc == upc);
+        all.sort_by_key(|delivery| (delivery.phase().terminal(), delivery.metadata.creation_timestamp.clone()));
+        let running = all.partition_point(|delivery| !delivery.phase().terminal());
+        all[running..].reverse();
+        all
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Arc<Delivery>> {
+        self.objects.all()
+    }
+
+    /// The uids of those that change, beginning with all there are.
+    pub fn changed(&self) -> Changes {
+        self.objects.changes()
+    }
+
+    /// True once the first list is here: before, a UPC that is not found says nothing.
+    pub fn synced(&self) -> watch::Receiver<bool> {
+        self.objects.synced()
+    }
+
+    /// Waits for the first list.
+    pub async fn ready(&self) {
+        self.objects.ready().await;
+    }
+
+    /// Takes over what the API server answered to a write, unless something newer is known.
+    pub fn offer(&self, delivery: Delivery) {
+        self.objects.offer(delivery);
+    }
+
+    /// Reads one anew from the API server, after a conflict. `None` when it is gone.
+    pub async fn refresh(&self, name: &str) -> kube::Result<Option<Arc<Delivery>>> {
+        let Some(delivery) = self.api.get_opt(name).await? else { return Ok(None) };
+        let uid = delivery.metadata.uid.clone().unwrap_or_default();
+        self.objects.offer(delivery);
+        Ok(self.get(&uid))
+    }
+}

@@ -1,0 +1,157 @@
+//! All objects of a kind in a namespace, watched: by uid and by name, and a queue of those that changed.
+//!
+//! A list that ends removes what it did not mention, so nothing that went during an outage stays for ever. Whoever wrote an
+//! object offers the answer with [`Objects::offer`], and decides the next step without waiting for the watch.
+
+mod queue;
+mod store;
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{StreamExt, pin_mut};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use waybill_chassis::telemetry::report;
+
+use crate::follow::Patience;
+pub use queue::Changes;
+use store::Store;
+
+/// What can be followed.
+pub trait Followed: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+impl<K> Followed for K where K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+
+/// The objects; cheap to clone. The watch ends with the last clone.
+#[derive(Debug)]
+pub struct Objects<K: Followed> {
+    shared: Arc<Shared<K>>,
+}
+
+#[derive(Debug)]
+struct Shared<K> {
+    store: Mutex<Store<K>>,
+    queues: Mutex<Vec<queue::Feed>>,
+    synced: watch::Sender<bool>,
+}
+
+impl<K: Followed> Clone for Objects<K> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K: Followed> Objects<K> {
+    /// Starts following what `config` selects.
+    pub fn follow(api: Api<K>, config: watcher::Config) -> Self {
+        let (store, queues) = (Mutex::new(Store::default()), Mutex::new(Vec::new()));
+        let objects = Self { shared: Arc::new(Shared { store, queues, synced: watch::channel(false).0 }) };
+        let weak = Arc::downgrade(&objects.shared);
+        tokio::spawn(async move {
+            let events = watcher(api, config).backoff(Patience::default());
+            pin_mut!(events);
+            let mut listed = HashSet::new();
+            while let Some(event) = events.next().await {
+                let Some(shared) = weak.upgrade() else { return };
+                match event {
+                    Ok(event) => shared.take(event, &mut listed),
+                    Err(error) => {
+                        tracing::warn!(kind = %K::kind(&()), error = %report(&error), "failed to watch objects");
+                    }
+                }
+            }
+        });
+        objects
+    }
+
+    /// True once the first list is here.
+    pub fn synced(&self) -> watch::Receiver<bool> {
+        self.shared.synced.subscribe()
+    }
+
+    /// Waits for the first list.
+    pub async fn ready(&self) {
+        // The sender lives as long as this.
+        let _ = self.synced().wait_for(|synced| *synced).await;
+    }
+
+    /// The object with this uid.
+    pub fn get(&self, uid: &str) -> Option<Arc<K>> {
+        self.shared.store().get(uid)
+    }
+
+    /// The object with this name.
+    pub fn by_name(&self, name: &str) -> Option<Arc<K>> {
+        self.shared.store().by_name(name)
+    }
+
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.shared.store().all().cloned().collect()
+    }
+
+    /// The uids of objects that change from now on, and of all that are here already; each waits at most once.
+    pub fn changes(&self) -> Changes {
+        let (feed, changes) = queue::queue();
+        // Registered first: what changes meanwhile is told twice rather than not at all.
+        self.shared.queues().push(feed.clone());
+        for uid in self.shared.store().uids() {
+            feed.push(uid);
+        }
+        changes
+    }
+
+    /// Takes over what the API server answered to a write, unless something newer is known.
+    pub fn offer(&self, object: K) {
+        self.shared.put(object);
+    }
+}
+
+impl<K: Followed> Shared<K> {
+    fn store(&self) -> std::sync::MutexGuard<'_, Store<K>> {
+        // A panic elsewhere leaves at worst an object that is listed again.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queues(&self) -> std::sync::MutexGuard<'_, Vec<queue::Feed>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, event: Event<K>, listed: &mut HashSet<String>) {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => {
+                listed.extend(object.uid());
+                self.put(object);
+            }
+            Event::InitDone => {
+                let gone = self.store().retain(|uid| listed.contains(uid));
+                gone.into_iter().for_each(|uid| self.tell(&uid));
+                self.synced.send_replace(true);
+            }
+            Event::Apply(object) => self.put(object),
+            Event::Delete(object) => {
+                if let Some(uid) = object.uid() {
+                    self.store().remove(&uid);
+                    self.tell(&uid);
+                }
+            }
+        }
+    }
+
+    fn put(&self, mut object: K) {
+        object.managed_fields_mut().clear();
+        let Some(uid) = object.uid() else { return };
+        if self.store().put(uid.clone(), object) {
+            self.tell(&uid);
+        }
+    }
+
+    fn tell(&self, uid: &str) {
+        self.queues().retain(|feed| feed.push(uid.to_owned()));
+    }
+}

@@ -1,0 +1,114 @@
+//! The objects themselves. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+
+#[derive(Debug)]
+pub(super) struct Store<K> {
+    by_uid: HashMap<String, Arc<K>>,
+    uid_by_name: HashMap<String, String>,
+}
+
+impl<K> Default for Store<K> {
+    fn default() -> Self {
+        Self { by_uid: HashMap::new(), uid_by_name: HashMap::new() }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Store<K> {
+    /// False where the very same or a later version is here already.
+    pub(super) fn put(&mut self, uid: String, object: K) -> bool {
+        if self.by_uid.get(&uid).is_some_and(|known| !is_newer(&object, known)) {
+            return false;
+        }
+        // Under one name there is one object: its forerunner is gone, whatever the watch says later.
+        if let Some(before) = self.uid_by_name.insert(object.name_any(), uid.clone())
+            && before != uid
+        {
+            self.by_uid.remove(&before);
+        }
+        self.by_uid.insert(uid, Arc::new(object));
+        true
+    }
+
+    pub(super) fn remove(&mut self, uid: &str) {
+        if let Some(object) = self.by_uid.remove(uid) {
+            let name = object.name_any();
+            if self.uid_by_name.get(&name).is_some_and(|current| current == uid) {
+                self.uid_by_name.remove(&name);
+            }
+        }
+    }
+
+    /// Removes what `keep` does not keep, and names it.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone: Vec<String> = self.by_uid.keys().filter(|uid| !keep(uid)).cloned().collect();
+        gone.iter().for_each(|uid| self.remove(uid));
+        gone
+    }
+
+    pub(super) fn get(&self, uid: &str) -> Option<Arc<K>> {
+        self.by_uid.get(uid).cloned()
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<Arc<K>> {
+        self.get(self.uid_by_name.get(name)?)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
+        self.by_uid.values()
+    }
+
+    pub(super) fn uids(&self) -> Vec<String> {
+        self.by_uid.keys().cloned().collect()
+    }
+}
+
+/// Versions of one object are numbers that grow. Where they are not, the later word counts.
+fn is_newer<K: Resource>(object: &K, known: &K) -> bool {
+    let version = |of: &K| of.meta().resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
+    match (version(object), version(known)) {
+        (Some(new), Some(old)) => new > old,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let mut store = Store::default();
+        assert!(store.put("u1".into(), object("a", "5")));
+        assert!(!store.put("u1".into(), object("a", "5")));
+        assert!(!store.put("u1".into(), object("a", "4")));
+        assert!(store.put("u1".into(), object("a", "10")));
+        assert_eq!(store.get("u1").unwrap().resource_version().as_deref(), Some("10"));
+    }
+
+    #[test]
+    fn who_comes_under_the_same_name_is_somebody_else() {
+        let mut store = Store::default();
+        store.put("u1".into(), object("a", "5"));
+        store.put("u2".into(), object("a", "7"));
+        assert!(store.get("u1").is_none());
+        store.remove("u1");
+        assert_eq!(store.by_name("a").unwrap().resource_version().as_deref(), Some("7"));
+        assert_eq!(store.retain(|_| false), ["u2"]);
+        assert!(store.by_name("a").is_none() && store.uids().is_empty());
+    }
+
+    // === helpers ===
+
+    fn object(name: &str, version: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.into());
+        object.metadata.resource_version = Some(version.into());
+        object
+    }
+}
