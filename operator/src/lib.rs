@@ -1,6 +1,6 @@
 //! The operator: provisions Sellers, Carriers and Deliveries, and is not in the way of any of them.
 //!
-//! - [`args`], [`context`]: settings and what everyone shares. `lead`, `leader`: who may write. `cache`, `queue`, `controller`: what
+//! - [`args`], [`context`]: settings and what everyone shares. `lead`: who may write. `cache`, `queue`, `controller`: what
 //!   is known, what waits, how one object is worked on. [`apply`], `status`, [`events`], [`metrics`]: how it writes and tells.
 //! - `seller`, `carrier`, `carrier_api`, `delivery`: one reconciler each, in five steps, `dereference → validate → build → apply →
 //!   update_status`; validate and build have no client and no clock. `workload`: what all pods have in common.
@@ -24,7 +24,6 @@ mod discovery;
 mod fixtures;
 mod gauges;
 mod lead;
-mod leader;
 mod participant;
 mod queue;
 mod report;
@@ -41,6 +40,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waybill_chassis::probes::{self, Probes};
+use waybill_cluster::lease::{self, Candidate};
 
 pub use args::Args;
 use cache::Queues;
@@ -92,7 +92,7 @@ async fn work(
     let (tasks, resign) = (TaskTracker::new(), CancellationToken::new());
     // Whoever drops this future half-way leaves no task behind.
     let _end = resign.clone().drop_guard();
-    let holder = leader::identity(&args.pod);
+    let holder = identity_of(&args.pod);
     let (context, telling) = context(client.clone(), args, registry, &holder, &resign);
     tasks.spawn(telling);
     discovery::wait(&client, &crds, &shutdown).await;
@@ -105,8 +105,14 @@ async fn work(
     if shutdown.run_until_cancelled(waiting).await.is_some() {
         synced.open();
         let (leads, follow) = watch::channel(false);
-        let candidate = leader::Candidate { namespace: context.settings.namespace.clone(), identity: holder };
-        tasks.spawn(leader::campaign(client, candidate, context.metrics.clone(), leads, resign.clone()));
+        let candidate = Candidate {
+            namespace: context.settings.namespace.clone(),
+            lease: LEASE.to_owned(),
+            identity: holder,
+            field_manager: context::FIELD_MANAGER,
+        };
+        tasks.spawn(lease::campaign(client, candidate, leads, resign.clone()));
+        tasks.spawn(show_leading(follow.clone(), context.metrics.clone()));
         let term = lead::Term { context, caches, queues };
         tasks.spawn(term.clone().part_with(departures, follow.clone(), resign.clone()));
         term.serve(follow, shutdown).await;
@@ -115,6 +121,24 @@ async fn work(
     resign.cancel();
     tasks.close();
     tasks.wait().await;
+}
+
+/// The Lease whose holder leads.
+const LEASE: &str = "waybill-operator";
+
+/// The pod's name, so that a container restarted in its pod goes on at once; a made-up one where there is none.
+fn identity_of(pod: &str) -> String {
+    if pod.is_empty() { format!("operator-{:016x}", rand::random::<u64>()) } else { pod.to_owned() }
+}
+
+/// Ends with the campaign.
+async fn show_leading(mut leads: watch::Receiver<bool>, metrics: Metrics) {
+    loop {
+        metrics.leading(*leads.borrow_and_update());
+        if leads.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn context(

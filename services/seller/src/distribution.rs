@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use waybill_chassis::probes::Gate;
 use waybill_link::{Inbox, Link, LinkMetrics, Settings, SettingsError};
 
-use crate::election::holder;
 use crate::metrics::SellerMetrics;
+use waybill_cluster::lease::holder;
 
 /// What distribution is made of.
 #[derive(Debug)]

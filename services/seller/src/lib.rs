@@ -3,8 +3,7 @@
 //! - [`config`]: settings. [`state`]: what the parts share. [`http`]: the Seller API, on every replica.
 //! - [`orders`]: pure, bytes to a book and its faults. `shelf`: keeps the book current from the Secrets.
 //!   [`availability`]: tells the Seller object about it.
-//! - `election`: which replica distributes. `distribution`: that one's session at the broker.
-//! - `objects`: the few objects this service may read, each followed by name.
+//! - `distribution`: the session at the broker of the replica that holds the Lease.
 //!
 //! What its account needs, all in its own namespace and by name: `list watch` on its Seller, its `orders-…` Secrets and
 //! ConfigMap `waybill-trust`; `get list watch patch` on its Lease (`create` where nobody made it); `patch` on the
@@ -19,8 +18,6 @@ pub mod shelf;
 pub mod state;
 
 mod distribution;
-mod election;
-mod objects;
 
 use std::sync::Arc;
 
@@ -34,13 +31,14 @@ use waybill_chassis::probes::{self, Probes};
 use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
 use waybill_chassis::tls::{self, ClientAuth, Material};
 use waybill_chassis::trust::Trust;
-use waybill_crds::Seller;
+use waybill_cluster::lease::{self, Candidate};
+use waybill_cluster::{follow, trust};
+use waybill_crds::{SELLER_FIELD_MANAGER, Seller};
 use waybill_link::{LinkMetrics, Settings, SettingsError};
 use waybill_protocol::{NameError, TopicFilter, Uid};
 
 use availability::Watched;
 use distribution::Distribution;
-use election::Candidate;
 use metrics::SellerMetrics;
 use state::State;
 
@@ -82,16 +80,15 @@ async fn work(args: &Args, probes: &Probes, metrics: &Metrics, shutdown: Cancell
     let stop = CancellationToken::new();
     let _stopped_at_the_end = stop.clone().drop_guard();
     let config = kube::Config::infer().await.map_err(Error::Cluster)?;
-    let renewals = election::impatient(config.clone()).map_err(Error::Client)?;
     let client = Client::try_from(config).map_err(Error::Client)?;
     let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop).await.map_err(Error::Tls)?;
-    let published = objects::published_trust(&client, &args.namespace);
+    let published = trust::published_trust(&client, &args.namespace);
     let first = leaf.borrow().clone();
     let trust = Trust::follow(&first, published, probes.gate("trust"));
     let material = trust.apply(leaf);
 
     let serving = serve(args, probes, metrics, (material.clone(), trust), shutdown.clone());
-    let distributing = distribute(args, probes, metrics, (client, renewals, material), shutdown);
+    let distributing = distribute(args, probes, metrics, (client, material), shutdown);
     tokio::try_join!(serving, distributing).map(|((), ())| ())
 }
 
@@ -114,18 +111,21 @@ async fn distribute(
     args: &Args,
     probes: &Probes,
     metrics: &Metrics,
-    (client, renewals, material): (Client, Client, watch::Receiver<Arc<Material>>),
+    (client, material): (Client, watch::Receiver<Arc<Material>>),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let gate = probes.gate("broker");
     let families = SellerMetrics::new(metrics);
     let state = State::follow(&client, args, &families);
-    let lease = objects::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
+    let lease = follow::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
     let (elected, holds) = watch::channel(false);
 
     let reported = Watched { seller: state.seller, book: state.book, holds: holds.clone() };
-    let reporting =
-        availability::keep_reported(Api::<Seller>::namespaced(client, &args.namespace), reported, shutdown.clone());
+    let reporting = availability::keep_reported(
+        Api::<Seller>::namespaced(client.clone(), &args.namespace),
+        reported,
+        shutdown.clone(),
+    );
     let conversation = Distribution {
         settings: settings(args)?,
         tls: tls::client_configs(material).map_err(Error::Tls)?,
@@ -143,9 +143,13 @@ async fn distribute(
         done.cancel();
         ended.map_err(Error::Link)
     };
-    let identity = args.pod.clone();
-    let candidate = Candidate { namespace: args.namespace.clone(), lease: args.workload(), identity };
-    let campaigning = election::campaign(renewals, candidate, lease, elected, done.clone());
+    let candidate = Candidate {
+        namespace: args.namespace.clone(),
+        lease: args.workload(),
+        identity: args.pod.clone(),
+        field_manager: SELLER_FIELD_MANAGER,
+    };
+    let campaigning = lease::campaign(client, candidate, elected, done.clone());
     let ((), ended, ()) = tokio::join!(reporting, conversing, campaigning);
     ended
 }

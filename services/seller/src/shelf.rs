@@ -11,8 +11,8 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use waybill_crds::{Seller, SellerSpec};
 
-use crate::objects::follow;
 use crate::orders::{Book, Source};
+use waybill_cluster::follow::follow;
 
 type Keys = BTreeMap<String, Vec<u8>>;
 

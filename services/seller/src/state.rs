@@ -8,9 +8,9 @@ use waybill_crds::Seller;
 
 use crate::config::Args;
 use crate::metrics::SellerMetrics;
-use crate::objects::latest;
 use crate::orders::Book;
 use crate::shelf;
+use waybill_cluster::follow::latest;
 
 /// Cheap to clone; everything in it is the latest known value.
 #[derive(Debug, Clone)]
