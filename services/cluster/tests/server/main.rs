@@ -1,0 +1,10 @@
+//! What services do with Kubernetes, against a real API server that serves our definitions.
+
+// A test that unwraps fails where its assumption does; clippy grants that to `#[test]` functions, not to their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod custody;
+mod domain;
+mod lease;
+mod room;
+mod watching;
