@@ -70,7 +70,19 @@ pub async fn authorities(client: &Client) -> BTreeMap<String, Vec<u8>> {
 /// The serial number of the first certificate of a chain, as it stands in the ledger.
 pub fn serial(chain_pem: &[u8]) -> String {
     let leaf = CertificateDer::pem_slice_iter(chain_pem).next().expect("a chain").expect("a certificate");
+    serial_of(&leaf)
+}
+
+/// Who signed the first certificate of a chain, by name.
+pub fn issuer(chain_pem: &[u8]) -> String {
+    let leaf = CertificateDer::pem_slice_iter(chain_pem).next().expect("a chain").expect("a certificate");
     let (_, leaf) = X509Certificate::from_der(&leaf).expect("a certificate");
+    leaf.issuer().to_string()
+}
+
+/// The serial number of a certificate, as it stands in the ledger.
+pub fn serial_of(der: &[u8]) -> String {
+    let (_, leaf) = X509Certificate::from_der(der).expect("a certificate");
     leaf.raw_serial_as_string().replace(':', "")
 }
 

@@ -5,18 +5,25 @@
 //! types in `waybill-crds` is linked here.
 
 pub mod agent;
+pub mod authority;
 pub mod cluster;
 pub mod enrol;
+pub mod handshakes;
+pub mod helm;
 pub mod http;
 pub mod ledger;
+pub mod live;
 pub mod namespace;
 pub mod node;
 pub mod objects;
+pub mod openssl;
 pub mod operator;
 pub mod outsider;
 pub mod process;
 pub mod quiet;
+pub mod rights;
 pub mod snapshot;
+pub mod verifier;
 pub mod wait;
 
 pub use cluster::Cluster;

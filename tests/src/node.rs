@@ -1,6 +1,7 @@
 //! The local node seen by its tool: addresses inside it, and faults on purpose.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The node's tool; `make test` sets it.
@@ -23,9 +24,16 @@ pub fn kill(part: &str) {
     tool(&["kill", part]);
 }
 
-/// The API server's audit log, a JSON object a line.
+/// The API server's audit log since the node was made, a JSON object a line; what was rotated away comes first.
 pub fn audit_log() -> String {
-    std::fs::read_to_string(audit_path()).expect("the audit log is readable")
+    let newest = PathBuf::from(audit_path());
+    let folder = newest.parent().expect("a file in a folder");
+    let files = std::fs::read_dir(folder).expect("the audit log's folder is readable");
+    let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).filter(|file| *file != newest).collect();
+    // Rotated files carry their time in their name.
+    files.sort();
+    files.push(newest);
+    files.iter().map(|file| std::fs::read_to_string(file).expect("the audit log is readable")).collect()
 }
 
 /// Where the audit log is.

@@ -1,7 +1,6 @@
 //! What a Seller and a Carrier get: pods that run under restricted Pod Security, an identity that stands up to openssl.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -12,7 +11,7 @@ use serde_json::json;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::enrol::Keys;
 use waybill_e2e::objects::{self, apply, config, service, wait_condition};
-use waybill_e2e::{Namespace, eventually, in_namespace};
+use waybill_e2e::{Namespace, eventually, in_namespace, openssl};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_and_its_carrier_become_ready_with_identities_that_openssl_accepts() {
@@ -183,10 +182,7 @@ async fn restarts(namespace: &Namespace) -> Vec<(String, i32)> {
 }
 
 fn openssl(arguments: &[&str]) -> String {
-    let output = Command::new("openssl").args(arguments).output().expect("openssl is installed");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "openssl {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
+    openssl::openssl(arguments).unwrap_or_else(|complaint| panic!("{complaint}"))
 }
 
 fn path(path: &Path) -> &str {

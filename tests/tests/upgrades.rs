@@ -3,8 +3,6 @@
 //! It takes the release under test away and puts it back, so nothing else may run beside it: cargo runs test programs one
 //! after the other.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
@@ -12,9 +10,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
-use serde_json::Value;
 use waybill_crds::{Delivery, Seller};
-use waybill_e2e::cluster::REQUIRED;
+use waybill_e2e::helm::{Helm, chart};
 use waybill_e2e::objects::{apply, delivery, managed_carrier, seller, wait_condition};
 use waybill_e2e::{Namespace, eventually, in_namespace};
 
@@ -102,47 +99,4 @@ impl Identities {
         let seller = namespace.api::<Seller>().get("shop").await.expect("the Seller stays");
         Self { authority, serial: seller.status.and_then(|status| status.certificate).map(|now| now.serial) }
     }
-}
-
-/// One helm.
-struct Helm {
-    program: String,
-}
-
-impl Helm {
-    fn find(name: &str) -> Option<Self> {
-        match std::env::var(name) {
-            Ok(program) => Some(Self { program }),
-            Err(_) => {
-                assert!(std::env::var(REQUIRED).is_err(), "{REQUIRED} is set, but {name} is not");
-                eprintln!("SKIPPED {name}: set it to a helm, or run `make test`");
-                None
-            }
-        }
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        let kubeconfig = std::env::var(waybill_e2e::cluster::KUBECONFIG).expect("in_namespace found the cluster");
-        let output = Command::new(&self.program)
-            .args(args)
-            .args(["--namespace", HOME, "--kubeconfig", &kubeconfig])
-            .output()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.program));
-        assert!(output.status.success(), "helm {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("helm writes text")
-    }
-
-    /// The values of the release, in a file: what it is put back with.
-    fn values(&self) -> tempfile::TempPath {
-        let values: Value =
-            serde_json::from_str(&self.run(&["get", "values", "waybill", "--output", "json"])).expect("JSON");
-        let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a scratch file");
-        serde_json::to_writer(file.as_file(), &values).expect("a scratch file takes it");
-        file.into_temp_path()
-    }
-}
-
-fn chart() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout");
-    root.join("charts/waybill").display().to_string()
 }

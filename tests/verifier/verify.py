@@ -5,6 +5,11 @@ It needs cbor2 and cryptography, takes the table of section 8.4 and the closed l
 
     verify.py --document docs/proof-format.md --vectors services/protocol/vectors
 
+or a Delivery of a cluster, against the authorities that the reader brings:
+
+    kubectl get delivery upc-1 --output json >delivery.json
+    verify.py --document docs/proof-format.md --delivery delivery.json --authorities roots.pem
+
 Section numbers in the comments are those of the document.
 """
 
@@ -14,6 +19,7 @@ import pathlib
 import sys
 
 from codes import check_derived, check_messages
+from delivery import check_delivery
 from events import Document, fact_checks
 from log import read_log
 
@@ -34,7 +40,9 @@ def check_logs(vectors, doc, agree):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--document", type=pathlib.Path, required=True)
-    parser.add_argument("--vectors", type=pathlib.Path, required=True)
+    parser.add_argument("--vectors", type=pathlib.Path)
+    parser.add_argument("--delivery", type=pathlib.Path)
+    parser.add_argument("--authorities", type=pathlib.Path)
     options = parser.parse_args()
     doc = Document(options.document.read_text(encoding="utf-8"))
     disagreements, checked = [], 0
@@ -43,14 +51,17 @@ def main():
         nonlocal checked
         checked += 1
         if ours != theirs:
-            disagreements.append(f"{what}: here {ours}, in the vectors {theirs}")
+            disagreements.append(f"{what}: here {ours}, there {theirs}")
 
     checks = {"logs.json": lambda v: check_logs(v, doc, agree), "derived.json": lambda v: check_derived(v, agree)}
     checks["messages.json"] = lambda v: check_messages(v, agree)
-    for name, check in checks.items():
+    for name, check in checks.items() if options.vectors else ():
         path = options.vectors / name
         if path.exists():
             check(json.loads(path.read_text(encoding="utf-8")))
+    if options.delivery:
+        text, roots = options.delivery.read_text(encoding="utf-8"), options.authorities.read_bytes()
+        check_delivery(doc, fact_checks(doc), text, roots, agree)
     for line in disagreements[:50]:
         print(line)
     if disagreements or not checked:

@@ -15,6 +15,7 @@ pub(crate) struct Helm {
 }
 
 /// Everything a rendering makes.
+#[derive(Debug)]
 pub(crate) struct Rendered(pub(crate) Vec<Value>);
 
 /// Every helm at hand; says so loudly where one is missing.
