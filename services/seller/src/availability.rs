@@ -17,18 +17,15 @@ use waybill_crds::{ConditionType, Reason, SELLER_FIELD_MANAGER, Seller};
 
 use crate::orders::{Book, FaultCause};
 use crate::shelf::secret_names;
+use crate::source::{FetchError, Health};
 
 /// Between attempts while the API server refuses or is away.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What the Seller should say about its orders. Names Secrets and keys, never content.
-pub fn wanted(seller: &Seller, book: &Book) -> Wanted {
+pub fn wanted(seller: &Seller, book: &Book, asked: &Health) -> Wanted {
     let (status, reason, message) = match book.faults() {
-        [] if seller.spec.url.is_some() => (
-            Status::Unknown,
-            Reason::OrdersUnreachable,
-            "orders come from spec.url, which is asked when a Delivery needs them".to_owned(),
-        ),
+        [] if seller.spec.url.is_some() => of_order_system(seller, asked),
         [] => {
             let names = secret_names(&seller.name_any(), &seller.spec).join(", ");
             (Status::True, Reason::OrdersRead, format!("orders are read from {names}"))
@@ -43,10 +40,28 @@ pub fn wanted(seller: &Seller, book: &Book) -> Wanted {
     Wanted { type_: ConditionType::OrdersAvailable, status, reason, message, observed_generation }
 }
 
+/// What the last answer of the order system means; one that named another address means nothing.
+fn of_order_system(seller: &Seller, asked: &Health) -> (Status, Reason, String) {
+    let url = seller.spec.url.as_deref().unwrap_or_default();
+    match asked {
+        Some(Ok(known)) if known == url => (Status::True, Reason::OrdersRead, format!("orders are read from {url}")),
+        Some(Err((known, error))) if known == url => {
+            let message = format!("{url} {error}: what waits for it is tried again");
+            let reason = if *error == FetchError::Unknown { Reason::OrderUnknown } else { Reason::OrdersUnreachable };
+            (Status::False, reason, message)
+        }
+        _ => (
+            Status::Unknown,
+            Reason::OrdersUnreachable,
+            "orders come from spec.url, which is asked when a Delivery needs them".to_owned(),
+        ),
+    }
+}
+
 /// The condition to write, or none where the Seller says it already.
-pub fn change(seller: &Seller, book: &Book, now: Timestamp) -> Option<Condition> {
+pub fn change(seller: &Seller, book: &Book, asked: &Health, now: Timestamp) -> Option<Condition> {
     let mut conditions = seller.status.clone().unwrap_or_default().conditions;
-    if !condition::set(&mut conditions, wanted(seller, book), now) {
+    if !condition::set(&mut conditions, wanted(seller, book, asked), now) {
         return None;
     }
     condition::find(&conditions, ConditionType::OrdersAvailable).cloned()
@@ -57,6 +72,8 @@ pub fn change(seller: &Seller, book: &Book, now: Timestamp) -> Option<Condition>
 pub(crate) struct Watched {
     pub(crate) seller: watch::Receiver<Option<Arc<Seller>>>,
     pub(crate) book: watch::Receiver<Option<Arc<Book>>>,
+    /// What the last look at the order system said.
+    pub(crate) asked: watch::Receiver<Health>,
     pub(crate) holds: watch::Receiver<bool>,
 }
 
@@ -71,6 +88,7 @@ pub(crate) async fn keep_reported(api: Api<Seller>, mut watched: Watched, shutdo
             tokio::select! {
                 changed = watched.seller.changed() => changed.is_ok(),
                 changed = watched.book.changed() => changed.is_ok(),
+                changed = watched.asked.changed() => changed.is_ok(),
                 changed = watched.holds.changed() => changed.is_ok(),
                 () = tokio::time::sleep(RETRY), if failed => true,
             }
@@ -87,7 +105,8 @@ fn due(watched: &mut Watched) -> Option<(String, Condition)> {
     let seller = watched.seller.borrow_and_update().clone()?;
     let book = watched.book.borrow_and_update().clone()?;
     let leaving = seller.metadata.deletion_timestamp.is_some();
-    let condition = change(&seller, &book, Timestamp::now()).filter(|_| holds && !leaving)?;
+    let asked = watched.asked.borrow_and_update().clone();
+    let condition = change(&seller, &book, &asked, Timestamp::now()).filter(|_| holds && !leaving)?;
     Some((seller.name_any(), condition))
 }
 
@@ -132,7 +151,7 @@ mod tests {
     }
 
     fn verdict(seller: &Seller, book: &Book) -> (Status, Reason, String) {
-        let wanted = wanted(seller, book);
+        let wanted = wanted(seller, book, &None);
         assert_eq!((wanted.type_, wanted.observed_generation), (ConditionType::OrdersAvailable, Some(3)));
         (wanted.status, wanted.reason, wanted.message)
     }
@@ -166,18 +185,35 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_or_wrong_order_system_is_named_with_what_is_wrong_and_a_good_one_too() {
+        let url = "https://orders.example";
+        let system = seller(SellerSpec { url: Some(url.into()), ..SellerSpec::default() });
+        let says = |asked: Health| {
+            let Wanted { status, reason, message, .. } = wanted(&system, &Book::default(), &asked);
+            (status, reason, message)
+        };
+        let failed = |error| says(Some(Err((url.into(), error))));
+        let (status, reason, message) = failed(FetchError::Slow);
+        assert_eq!((status, reason), (Status::False, Reason::OrdersUnreachable));
+        assert_eq!(message, "https://orders.example did not answer within 5s: what waits for it is tried again");
+        assert_eq!(failed(FetchError::Unknown).1, Reason::OrderUnknown);
+        assert_eq!(says(Some(Ok(url.into()))).0, Status::True);
+        assert_eq!(says(Some(Ok("https://another.example".into()))).0, Status::Unknown);
+    }
+
+    #[test]
     fn nothing_is_written_while_nothing_changes() {
         let (at, later) = (Timestamp::from_second(1000).unwrap(), Timestamp::from_second(2000).unwrap());
         let good = book(Some(&[("upc-1", ORDER)]));
         let mut seller = seller(SellerSpec::default());
-        let first = change(&seller, &good, at).unwrap();
+        let first = change(&seller, &good, &None, at).unwrap();
         seller.status = Some(SellerStatus { conditions: vec![first.clone()], ..SellerStatus::default() });
-        assert_eq!(change(&seller, &good, later), None);
+        assert_eq!(change(&seller, &good, &None, later), None);
 
-        let broken = change(&seller, &book(None), later).unwrap();
+        let broken = change(&seller, &book(None), &None, later).unwrap();
         assert_eq!((broken.status.as_str(), broken.last_transition_time.0), ("False", later));
         seller.metadata.generation = Some(4);
-        let renewed = change(&seller, &good, later).unwrap();
+        let renewed = change(&seller, &good, &None, later).unwrap();
         assert_eq!((renewed.observed_generation, renewed.last_transition_time), (Some(4), first.last_transition_time));
     }
 }

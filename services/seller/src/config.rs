@@ -34,6 +34,18 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_TLS_DIR", default_value = "/etc/waybill/tls", value_name = "DIR")]
     pub tls_dir: PathBuf,
 
+    /// Folder with ed25519.seed, x25519.key, commit.key and statement; followed while running
+    #[arg(long, env = "WAYBILL_KEYS_DIR", default_value = "/etc/waybill/keys", value_name = "DIR")]
+    pub keys_dir: PathBuf,
+
+    /// Folder with label.key; followed while running
+    #[arg(long, env = "WAYBILL_LABEL_DIR", default_value = "/etc/waybill/label", value_name = "DIR")]
+    pub label_dir: PathBuf,
+
+    /// The Seller API as distribution reads it; its Service by default
+    #[arg(long, env = "WAYBILL_SELLER_API", value_name = "URL")]
+    pub seller_api: Option<String>,
+
     /// Address of the Seller API
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -49,5 +61,11 @@ impl Args {
     /// Name of everything made for this Seller, its Lease among them.
     pub fn workload(&self) -> String {
         format!("wb-seller-{}", self.name)
+    }
+
+    /// Where distribution reads parts of orders.
+    pub fn seller_api(&self) -> String {
+        let service = || format!("https://{}.{}.svc:5000", self.workload(), self.namespace);
+        self.seller_api.clone().unwrap_or_else(service)
     }
 }

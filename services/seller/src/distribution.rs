@@ -1,5 +1,12 @@
 //! The conversation with carriers: only the Lease holder has one, because one identity is one session at the broker.
 
+mod case;
+mod decide;
+mod facts;
+mod label;
+mod office;
+mod say;
+
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -8,9 +15,12 @@ use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::probes::Gate;
-use waybill_link::{Inbox, Link, LinkMetrics, Settings, SettingsError};
+use waybill_link::{Link, LinkMetrics, Settings, SettingsError};
 
 use crate::metrics::SellerMetrics;
+use office::Office;
+
+pub(crate) use office::Watched;
 use waybill_cluster::lease::holder;
 
 /// What distribution is made of.
@@ -25,6 +35,8 @@ pub(crate) struct Distribution {
     pub(crate) gate: Gate,
     pub(crate) metrics: SellerMetrics,
     pub(crate) link_metrics: LinkMetrics,
+    /// What the deliveries are judged by.
+    pub(crate) watched: Watched,
 }
 
 impl Distribution {
@@ -68,6 +80,7 @@ impl Distribution {
         let (link, inbox, driver) =
             waybill_link::link(self.settings.clone(), self.tls.clone(), self.link_metrics.clone())?;
         let end = shutdown.child_token();
+        let office = Office::new(self.watched.clone(), link.clone());
         let mut session = pin!(driver.run(end.clone()));
         tokio::select! {
             () = &mut session => {}
@@ -77,7 +90,7 @@ impl Distribution {
                 session.await;
             }
             () = follow(&self.gate, link) => {}
-            () = ignore(inbox, &self.metrics) => {}
+            () = office.run(inbox) => {}
         }
         Ok(())
     }
@@ -105,14 +118,6 @@ async fn follow(gate: &Gate, link: Link) {
             return std::future::pending().await;
         }
     }
-}
-
-/// Takes and counts what carriers send; nobody answers yet, and a full inbox would slow the broker down.
-async fn ignore(mut inbox: Inbox, metrics: &SellerMetrics) {
-    while inbox.recv().await.is_some() {
-        metrics.unread.inc();
-    }
-    std::future::pending().await
 }
 
 #[cfg(test)]

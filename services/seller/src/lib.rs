@@ -1,23 +1,29 @@
 //! The Seller service: keeps a merchant's orders and releases an address to the carrier one part at a time.
 //!
-//! - [`config`]: settings. [`state`]: what the parts share. [`http`]: the Seller API, on every replica.
-//! - [`orders`]: pure, bytes to a book and its faults. `shelf`: keeps the book current from the Secrets.
-//!   [`availability`]: tells the Seller object about it.
-//! - `distribution`: the session at the broker of the replica that holds the Lease.
+//! - [`config`]: settings. [`state`]: what the parts share. `keys`, [`token`]: what it signs with.
+//! - `http`: the Seller API, on every replica. `part`: which part of an order may be read now.
+//! - [`orders`]: pure, bytes to a book and its faults. `shelf`: keeps the book current from the Secrets. [`source`]: reading a
+//!   part over HTTP. [`availability`]: tells the Seller object about it.
+//! - `distribution`: on the replica that holds the Lease, the session at the broker and the work on every delivery.
 //!
-//! What its account needs, all in its own namespace and by name: `list watch` on its Seller, its `orders-…` Secrets and
-//! ConfigMap `waybill-trust`; `get list watch patch` on its Lease (`create` where nobody made it); `patch` on the
-//! Seller's status.
+//! What its account needs in its own namespace: by name, `list watch` on its Seller, its `orders-…` Secrets and ConfigMap
+//! `waybill-trust`, `get list watch patch` on its Lease (`create` where nobody made it), `patch` on the Seller's status;
+//! `get list watch` on Deliveries and Carriers, `patch` on the status of Deliveries.
 
 pub mod availability;
 pub mod config;
-pub mod http;
 pub mod metrics;
 pub mod orders;
 pub mod shelf;
+pub mod source;
 pub mod state;
+pub mod token;
 
+mod clock;
 mod distribution;
+mod http;
+mod keys;
+mod part;
 
 use std::sync::Arc;
 
@@ -37,8 +43,8 @@ use waybill_crds::{SELLER_FIELD_MANAGER, Seller};
 use waybill_link::{LinkMetrics, Settings, SettingsError};
 use waybill_protocol::{NameError, TopicFilter, Uid};
 
-use availability::Watched;
 use distribution::Distribution;
+use http::Desk;
 use metrics::SellerMetrics;
 use state::State;
 
@@ -49,6 +55,8 @@ pub use config::Args;
 pub enum Error {
     #[error("failed to load the TLS files")]
     Tls(#[source] tls::Error),
+    #[error("failed to read the files of the keys")]
+    Keys(#[source] files::Error),
     #[error("failed to find the cluster")]
     Cluster(#[source] kube::config::InferConfigError),
     #[error("failed to make a client for the cluster")]
@@ -63,78 +71,107 @@ pub enum Error {
     Probes(#[source] probes::Error),
 }
 
-/// Runs until `shutdown`: then requests under way are answered, the session ends, the Lease goes back.
+/// Runs in the cluster this process finds itself in, until `shutdown`: then requests under way are answered, the session
+/// ends, the Lease goes back.
 pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
+    let config = kube::Config::infer().await.map_err(Error::Cluster)?;
+    let client = Client::try_from(config).map_err(Error::Client)?;
+    run_on(client, args, shutdown).await
+}
+
+/// The same in the cluster of `client`.
+pub async fn run_on(client: Client, args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let (probes, metrics, stop) = (Probes::new(), Metrics::new("seller"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
-    let working = Box::pin(work(&args, &probes, &metrics, shutdown));
+    let working = Box::pin(work(client, &args, (&probes, &metrics), shutdown));
     tokio::select! {
         ended = working => ended,
         ended = probing => ended.map_err(Error::Probes),
     }
 }
 
-async fn work(args: &Args, probes: &Probes, metrics: &Metrics, shutdown: CancellationToken) -> Result<(), Error> {
+/// What everything in the process stands on.
+struct Ground<'a> {
+    client: Client,
+    args: &'a Args,
+    probes: &'a Probes,
+    metrics: &'a Metrics,
+    families: SellerMetrics,
+    state: State,
+    material: watch::Receiver<Arc<Material>>,
+    trust: Trust,
+}
+
+async fn work(
+    client: Client,
+    args: &Args,
+    (probes, metrics): (&Probes, &Metrics),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     // Followed to the very end of the drain.
     let stop = CancellationToken::new();
     let _stopped_at_the_end = stop.clone().drop_guard();
-    let config = kube::Config::infer().await.map_err(Error::Cluster)?;
-    let client = Client::try_from(config).map_err(Error::Client)?;
-    let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop).await.map_err(Error::Tls)?;
+    let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop.clone()).await.map_err(Error::Tls)?;
     let published = trust::published_trust(&client, &args.namespace);
     let first = leaf.borrow().clone();
-    let trust = Trust::follow(&first, published, probes.gate("trust"));
+    let trust = Trust::follow(&first, published.clone(), probes.gate("trust"));
     let material = trust.apply(leaf);
-
-    let serving = serve(args, probes, metrics, (material.clone(), trust), shutdown.clone());
-    let distributing = distribute(args, probes, metrics, (client, material), shutdown);
+    let families = SellerMetrics::new(metrics);
+    let authorities = trust::authorities(published);
+    let uid = Uid::new(&args.uid).map_err(Error::Uid)?;
+    let watched = keys::Sources {
+        keys: files::watch(&args.keys_dir, keys::FILES, files::POLL, stop.clone()).await.map_err(Error::Keys)?,
+        label: files::watch(&args.label_dir, keys::LABEL_FILES, files::POLL, stop).await.map_err(Error::Keys)?,
+        trust: authorities,
+        uid: args.uid.clone(),
+    };
+    let state = State::follow(&client, args, (uid, &families), watched, (&trust, probes));
+    let ground = Ground { client, args, probes, metrics, families, state, material, trust };
+    let (serving, distributing) = (serve(&ground, shutdown.clone()), distribute(&ground, shutdown));
     tokio::try_join!(serving, distributing).map(|((), ())| ())
 }
 
-async fn serve(
-    args: &Args,
-    probes: &Probes,
-    metrics: &Metrics,
-    (material, trust): (watch::Receiver<Arc<Material>>, Trust),
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
+async fn serve(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), Error> {
+    let Ground { args, probes, metrics, state, .. } = ground;
     let limits = Limits::default();
-    let app = server::app(http::router(), HttpMetrics::new(metrics), trust.revocations, &limits);
+    let desk = Desk {
+        name: args.name.clone(),
+        uid: state.uid.clone(),
+        verifier: token::verifier(state.keys.clone()),
+        book: state.book.clone(),
+        deliveries: state.deliveries.clone(),
+        trust: state.trust.clone(),
+    };
+    let http_metrics = HttpMetrics::new(metrics);
+    let app = server::app(http::router(desk), http_metrics, ground.trust.revocations.clone(), &limits);
     let listener = server::bind(args.listen).await.map_err(Error::Server)?;
     let (clients, metrics, gate) = (ClientAuth::Optional, TlsMetrics::new(metrics), probes.gate("api"));
-    let server = Server { listener, app, material, clients, limits, metrics, gate };
+    let server = Server { listener, app, material: ground.material.clone(), clients, limits, metrics, gate };
     server.run(shutdown).await.map_err(Error::Server)
 }
 
-async fn distribute(
-    args: &Args,
-    probes: &Probes,
-    metrics: &Metrics,
-    (client, material): (Client, watch::Receiver<Arc<Material>>),
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let gate = probes.gate("broker");
-    let families = SellerMetrics::new(metrics);
-    let state = State::follow(&client, args, &families);
+async fn distribute(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), Error> {
+    let Ground { client, args, probes, metrics, families, state, .. } = ground;
     let lease = follow::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
     let (elected, holds) = watch::channel(false);
+    let (health, asked) = watch::channel(None);
+    let tls = tls::client_configs(ground.material.clone()).map_err(Error::Tls)?;
 
-    let reported = Watched { seller: state.seller, book: state.book, holds: holds.clone() };
-    let reporting = availability::keep_reported(
-        Api::<Seller>::namespaced(client.clone(), &args.namespace),
-        reported,
-        shutdown.clone(),
-    );
+    let reported =
+        availability::Watched { seller: state.seller.clone(), book: state.book.clone(), asked, holds: holds.clone() };
+    let sellers = Api::<Seller>::namespaced(client.clone(), &args.namespace);
+    let reporting = availability::keep_reported(sellers, reported, shutdown.clone());
     let conversation = Distribution {
-        settings: settings(args)?,
-        tls: tls::client_configs(material).map_err(Error::Tls)?,
+        settings: settings(args, &state.uid)?,
+        tls: tls.clone(),
         holds,
-        lease: lease.clone(),
+        lease,
         identity: args.pod.clone(),
-        gate,
-        metrics: families,
+        gate: probes.gate("broker"),
+        metrics: families.clone(),
         link_metrics: LinkMetrics::new(metrics),
+        watched: state.watched(args, (tls, health, families.clone())),
     };
     // The Lease goes back after the session ended: the next holder must not meet this one at the broker.
     let done = CancellationToken::new();
@@ -149,14 +186,13 @@ async fn distribute(
         identity: args.pod.clone(),
         field_manager: SELLER_FIELD_MANAGER,
     };
-    let campaigning = lease::campaign(client, candidate, elected, done.clone());
+    let campaigning = lease::campaign(client.clone(), candidate, elected, done.clone());
     let ((), ended, ()) = tokio::join!(reporting, conversing, campaigning);
     ended
 }
 
 /// The session of a seller: everything carriers send it, and nothing else.
-fn settings(args: &Args) -> Result<Settings, Error> {
-    let uid = Uid::new(&args.uid).map_err(Error::Uid)?;
-    let filter = TopicFilter::ToSeller(uid).to_string();
+fn settings(args: &Args, uid: &Uid) -> Result<Settings, Error> {
+    let filter = TopicFilter::ToSeller(uid.clone()).to_string();
     Ok(Settings::new(&args.broker, &args.uid).map_err(Error::Link)?.subscribe([filter]))
 }

@@ -10,7 +10,11 @@ use crate::orders::Book;
 #[derive(Debug, Clone, Default)]
 pub struct SellerMetrics {
     pub(crate) lease_held: Gauge,
-    pub(crate) unread: Counter,
+    pub(crate) heard: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) sent: Counter,
+    pub(crate) conflicts: Counter,
+    pub(crate) cases: Gauge,
     orders: Gauge,
     faults: Gauge,
 }
@@ -22,7 +26,19 @@ impl SellerMetrics {
         metrics.register(|registry| {
             let registry = registry.sub_registry_with_prefix("seller");
             registry.register("lease_held", "1 on the replica that distributes", families.lease_held.clone());
-            registry.register("messages_unread", "Messages nobody reads yet", families.unread.clone());
+            registry.register("messages_heard", "Messages of carriers that were opened", families.heard.clone());
+            registry.register(
+                "messages_dropped",
+                "Messages that did not open or belong nowhere",
+                families.dropped.clone(),
+            );
+            registry.register("messages_sent", "Messages handed to the link", families.sent.clone());
+            registry.register(
+                "write_conflicts",
+                "Writes to a log that somebody else was faster at",
+                families.conflicts.clone(),
+            );
+            registry.register("deliveries_open", "Deliveries this replica works on", families.cases.clone());
             registry.register("orders", "Orders that can be used", families.orders.clone());
             registry.register("order_faults", "Secrets and keys that cannot", families.faults.clone());
         });

@@ -1,0 +1,123 @@
+//! What is known about one delivery at one moment: the cluster's word, read once, for decisions that look at nothing else.
+
+use std::sync::Arc;
+
+use waybill_crds::Delivery;
+use waybill_crds::condition::{ConditionType, is_true};
+use waybill_protocol::{Commitments, KeyStatement, Log, Mac, Order, SaltKey, Stage, Uid, hello_nonce};
+
+use crate::keys::Keys;
+use crate::orders::{self, Private};
+
+/// Everything about one delivery.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) delivery: Arc<Delivery>,
+    /// Of that very object.
+    pub(crate) log: Log,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) seller: SellerFacts,
+    /// Whoever stands under the name in `spec.carrier`.
+    pub(crate) carrier: Option<CarrierFacts>,
+    /// What became of the carrier that accepted, if it can no longer carry.
+    pub(crate) lost: Option<Lost>,
+    pub(crate) order: Found,
+}
+
+/// How the Seller works.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SellerFacts {
+    /// Nothing is released.
+    pub(crate) suspended: bool,
+    /// The hand-over waits for the user's word.
+    pub(crate) manual: bool,
+}
+
+/// A carrier that can be spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct CarrierFacts {
+    pub(crate) name: String,
+    pub(crate) uid: Uid,
+    /// Its keys, where they count.
+    pub(crate) statement: Option<KeyStatement>,
+    pub(crate) camera: bool,
+    pub(crate) revoked: bool,
+}
+
+/// Why a carrier's word has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Revoked, or its object is gone.
+    Revoked,
+    /// Another object stands under its name.
+    Replaced,
+}
+
+/// The order of a delivery.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    Here(OrderData),
+    Missing,
+    /// With an order system: it has to be asked.
+    Elsewhere,
+}
+
+/// An order and what its commitments are salted with.
+#[derive(Debug, Clone)]
+pub(crate) struct OrderData {
+    pub(crate) order: Order,
+    salt: Option<Private>,
+}
+
+impl OrderData {
+    pub(crate) fn of(order: &orders::Order) -> Self {
+        let text = |field: &Private| field.expose().to_owned();
+        let order_ = Order {
+            country: text(&order.country),
+            province: text(&order.province),
+            city: text(&order.city),
+            postal_code: text(&order.postal_code),
+            client_name: text(&order.client_name),
+            door_number: text(&order.door),
+            phone_number: text(&order.client_phone),
+        };
+        Self { order: order_, salt: order.salt.clone() }
+    }
+
+    /// From an order system: it gives no salt, so the Seller's own key salts.
+    pub(crate) fn without_salt(order: Order) -> Self {
+        Self { order, salt: None }
+    }
+
+    pub(crate) fn salt(&self, keys: &Keys, delivery: &Uid, stage: Stage) -> Mac {
+        self.salts(keys).salt(delivery, &self.order, stage)
+    }
+
+    pub(crate) fn commit(&self, keys: &Keys, delivery: &Uid) -> Commitments {
+        self.salts(keys).commit(delivery, &self.order)
+    }
+
+    fn salts<'a>(&'a self, keys: &'a Keys) -> SaltKey<'a> {
+        match &self.salt {
+            Some(salt) => SaltKey::Order(salt.expose().as_bytes()),
+            None => SaltKey::Seller(&keys.commit),
+        }
+    }
+}
+
+impl Facts {
+    pub(crate) fn uid(&self) -> &Uid {
+        &self.log.subject().delivery
+    }
+
+    /// Whether the operator says that both ends are there.
+    pub(crate) fn ready(&self) -> bool {
+        let conditions = self.delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+        is_true(conditions, ConditionType::Ready)
+    }
+
+    /// The nonce of the hello for an attempt.
+    pub(crate) fn nonce(&self, attempt: u32) -> Mac {
+        hello_nonce(&self.keys.commit, self.uid(), attempt)
+    }
+}

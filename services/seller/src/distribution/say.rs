@@ -1,0 +1,168 @@
+//! What should be out to the carrier: a pure function of the case. It is built from the log each time it is sent, so what is
+//! said is always what is true.
+
+use waybill_protocol::seller_to_carrier::{Message, Offer, Token};
+use waybill_protocol::{
+    Author, Bytes, Conversation, Custody, EventId, Hash, KeyStatement, Kind, Log, Outgoing, Phase, Recipient, Stage,
+    Uid, UnixMillis, Upc, version,
+};
+
+use super::case::Case;
+use super::decide::acceptance;
+use super::facts::{Facts, Found};
+use super::label;
+
+/// As many bytes of events as go with one message.
+const NEWS: usize = 24 << 10;
+/// After the end of a delivery its carrier is told so for this long.
+const FAREWELL: u64 = 3_600_000;
+
+/// Which message it is. Another one is due at once, the same one again after a pause.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Out {
+    pub(crate) what: What,
+    pub(crate) carrier: Uid,
+    pub(crate) attempt: u32,
+    pub(crate) about: EventId,
+    /// Of the attempt: what was said to a key that is lost is said again to the new one at once.
+    pub(crate) key: Option<[u8; 32]>,
+}
+
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum What {
+    Hello,
+    HandOver,
+    Part(Stage),
+    News,
+}
+
+impl Case {
+    /// The message that should be out until it is answered, if any.
+    pub(crate) fn outstanding(&self, now: UnixMillis) -> Option<Out> {
+        let facts = self.facts.as_ref()?;
+        let state = facts.log.state();
+        if state.hold().is_some_and(|hold| hold.reason.cuts_carrier()) {
+            return None;
+        }
+        if let Some(attempt) = state.attempt_to_accept()
+            && !state.phase().is_terminal()
+        {
+            let carrier = may_be_asked(facts)?;
+            return Some(Out { what: What::Hello, carrier: carrier.clone(), attempt, about: Hash::NONE, key: None });
+        }
+        let carrier = state.carrier()?.clone();
+        let key = state.attempt_key(&carrier).map(|key| *key.as_bytes());
+        let out = |what, about| Out { what, carrier: carrier.clone(), attempt: state.attempt(), about, key };
+        let said = match state.unanswered() {
+            Some((stage, released)) => {
+                let ready = self.part(&released).is_some() && self.order().is_some() && !facts.seller.suspended;
+                ready.then(|| out(What::Part(stage), released))
+            }
+            None if state.phase() == Phase::Accepted && state.is_handed_over() => {
+                Some(out(What::HandOver, last(&facts.log, Kind::HandedOver)?))
+            }
+            None => self.news(facts, &carrier, now).map(|about| out(What::News, about)),
+        };
+        said.filter(|out| matches!(out.what, What::HandOver) || self.received != Some(out.about))
+    }
+
+    /// The seller's last event, where the carrier has not shown that it knows it.
+    fn news(&self, facts: &Facts, carrier: &Uid, now: UnixMillis) -> Option<EventId> {
+        let finished = facts.delivery.status.as_ref().and_then(|status| status.finished_at.as_ref());
+        let ended = finished.and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
+        if ended.is_some_and(|ended| now.0 > ended.saturating_add(FAREWELL)) {
+            return None;
+        }
+        let lacks = !facts.log.news_for(carrier, NEWS).is_empty();
+        let last = facts.log.expected(Author::Seller, &facts.log.subject().seller).1;
+        last.filter(|_| lacks)
+    }
+
+    /// The message itself, and to which key it goes.
+    pub(crate) fn message(&self, out: &Out, now: UnixMillis) -> Option<(Conversation, Outgoing<Message>, Recipient)> {
+        let facts = self.facts.as_ref()?;
+        let body = match out.what {
+            What::Hello => hello(facts, out.attempt)?,
+            What::HandOver => Message::HandOver { label: picture(facts, &out.carrier) },
+            What::Part(stage) => self.part_message(facts, stage, &out.about, now)?,
+            What::News => Message::News {},
+        };
+        let attempt_key = || {
+            acceptance(facts, &facts.log, &out.carrier)?;
+            facts.log.state().attempt_key(&out.carrier)
+        };
+        let to = match (out.what, attempt_key()) {
+            (What::Hello, _) => Recipient::Statement(statement(facts, &out.carrier)?.x25519?),
+            (_, Some(key)) => Recipient::Attempt(key),
+            // What is to be unreadable once the attempt is over never goes to a key that outlives it.
+            (What::Part(_) | What::HandOver, None) => return None,
+            (What::News, None) => Recipient::Statement(statement(facts, &out.carrier)?.x25519?),
+        };
+        let subject = facts.log.subject();
+        let conversation = Conversation {
+            seller: subject.seller.clone(),
+            carrier: out.carrier.clone(),
+            delivery: subject.delivery.clone(),
+        };
+        let events = facts.log.news_for(&out.carrier, NEWS);
+        Some((conversation, Outgoing { attempt: out.attempt, about: out.about, events, body }, to))
+    }
+
+    fn part_message(&self, facts: &Facts, stage: Stage, released: &EventId, now: UnixMillis) -> Option<Message> {
+        let (part, order) = (self.part(released)?, self.order()?);
+        let uid = facts.uid();
+        let token = facts.keys.tokens.link(uid.as_str(), &facts.delivery.spec.upc, stage, now);
+        Some(Message::Part {
+            part: Bytes(part.encode()),
+            salt: order.salt(&facts.keys, uid, stage),
+            token: Token::new(token).ok()?,
+        })
+    }
+}
+
+/// The carrier a hello may go to: named, ready, its keys known, and not in somebody else's place.
+fn may_be_asked(facts: &Facts) -> Option<&Uid> {
+    let carrier = facts.carrier.as_ref().filter(|carrier| !carrier.revoked && carrier.statement.is_some())?;
+    let state = facts.log.state();
+    let mine = state.assigned().or(state.carrier()).is_none_or(|current| *current == carrier.uid);
+    let wanted = facts.delivery.spec.cancelled.is_none() && !facts.seller.suspended;
+    let order = !matches!(facts.order, Found::Missing);
+    (mine && wanted && order && facts.ready()).then_some(&carrier.uid)
+}
+
+fn hello(facts: &Facts, attempt: u32) -> Option<Message> {
+    let carrier = facts.carrier.as_ref()?;
+    let proof = facts.delivery.spec.proof.unwrap_or_default();
+    Some(Message::Hello {
+        statement: facts.keys.signer.statement_bytes().clone(),
+        nonce: facts.nonce(attempt),
+        min: version::MIN,
+        current: version::CURRENT,
+        offer: Offer {
+            upc: Upc::new(facts.delivery.spec.upc.clone()).ok()?,
+            photo: proof.photo.unwrap_or(carrier.camera),
+            scan: proof.scan.unwrap_or(carrier.camera),
+            window: None,
+        },
+    })
+}
+
+/// For an agent without a parcel in its hands, where the terms ask for a scan.
+fn picture(facts: &Facts, carrier: &Uid) -> Option<waybill_protocol::seller_to_carrier::Picture> {
+    let scan = facts.log.state().terms().is_some_and(|terms| terms.scan);
+    let managed = statement(facts, carrier).is_some_and(|statement| statement.custody == Custody::Managed);
+    (scan && managed).then(|| label::picture(&facts.keys.label, facts.uid())).flatten()
+}
+
+/// The keys of a carrier: what the cluster says now, or what it showed in the log.
+fn statement<'f>(facts: &'f Facts, carrier: &Uid) -> Option<&'f KeyStatement> {
+    let current = facts.carrier.as_ref().filter(|current| current.uid == *carrier);
+    let current = current.and_then(|current| current.statement.as_ref());
+    current.or_else(|| facts.log.statement_of(Author::Transport, carrier))
+}
+
+fn last(log: &Log, kind: Kind) -> Option<EventId> {
+    let counted = log.entries().iter().rev().filter(|entry| entry.verdict().counts());
+    counted.filter_map(|entry| entry.event()).find(|signed| signed.event().kind() == kind).map(|signed| signed.id())
+}
