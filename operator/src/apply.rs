@@ -4,7 +4,7 @@
 //! never takes ours away), and the hash of what was applied last must match, so that a field we no longer want counts too. A user's
 //! edit of our fields is undone; fields of others are left alone.
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -34,6 +34,13 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    #[error("failed to create {kind} {name}")]
+    Create {
+        kind: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
     #[error("failed to delete {kind} {name}")]
     Delete {
         kind: String,
@@ -48,7 +55,7 @@ impl Error {
     pub fn cause(&self) -> Option<&kube::Error> {
         match self {
             Self::Render { .. } => None,
-            Self::Apply { source, .. } | Self::Delete { source, .. } => Some(source),
+            Self::Apply { source, .. } | Self::Create { source, .. } | Self::Delete { source, .. } => Some(source),
         }
     }
 }
@@ -93,6 +100,22 @@ pub async fn apply<K: Owned>(context: &Context, observed: &Store<K>, desired: K)
         let kind = kind.clone();
         Error::Apply { kind, name: name.clone(), source }
     })
+}
+
+/// Makes an object that is somebody else's to write from then on, and that no cache follows.
+pub async fn create_once<K: Owned>(context: &Context, object: &K) -> Result<(), Error> {
+    let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
+    let api: Api<K> = context.api(&object.namespace().unwrap_or_default());
+    let failed = |source| Error::Create { kind: kind.clone(), name: name.clone(), source };
+    if api.get_metadata_opt(&name).await.map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    match api.create(&params, object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(source) => Err(failed(source)),
+    }
 }
 
 /// Removes an object of ours if the cache shows it, and only that very object.

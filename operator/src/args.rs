@@ -25,6 +25,10 @@ pub struct Args {
           value_parser = ["Always", "IfNotPresent", "Never"])]
     pub image_pull_policy: String,
 
+    /// Secrets of each namespace with Sellers or Carriers that let nodes pull that image, separated by commas.
+    #[arg(long, env = "WAYBILL_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub image_pull_secrets: Vec<String>,
+
     /// Host name of the broker inside the cluster.
     #[arg(long, env = "WAYBILL_BROKER_HOST", default_value = "waybill-broker.waybill-system.svc")]
     pub broker_host: String,
@@ -64,6 +68,22 @@ pub struct Args {
     /// Replicas of each Carrier API (one, unless its files are on S3 or PostgreSQL).
     #[arg(long, env = "WAYBILL_CARRIER_API_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=9))]
     pub carrier_api_replicas: i32,
+
+    /// `s3://bucket/prefix` for the photos of all namespaces; unset, each namespace has a volume of its own.
+    #[arg(long, env = "WAYBILL_PHOTOS_URL")]
+    pub photos_url: Option<String>,
+
+    /// Secret of each namespace with the environment that opens the bucket (AWS_ACCESS_KEY_ID and the like).
+    #[arg(long, env = "WAYBILL_PHOTOS_CREDENTIALS")]
+    pub photos_credentials: Option<String>,
+
+    /// Size of a new volume for photos.
+    #[arg(long, env = "WAYBILL_PHOTOS_SIZE", default_value = "5Gi")]
+    pub photos_size: String,
+
+    /// StorageClass of a new volume for photos; unset means the cluster's default.
+    #[arg(long, env = "WAYBILL_PHOTOS_STORAGE_CLASS")]
+    pub photos_storage_class: Option<String>,
 
     /// CPU each pod asks for.
     #[arg(long, env = "WAYBILL_POD_CPU_REQUEST", default_value = "5m")]
@@ -107,6 +127,6 @@ impl Args {
 }
 
 /// An empty variable is a list with one empty name; that is nobody.
-fn named(names: &[String]) -> Vec<String> {
+pub(crate) fn named(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }

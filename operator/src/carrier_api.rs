@@ -8,6 +8,8 @@
 mod apply;
 mod build;
 mod dereference;
+mod photos;
+mod reviews;
 mod validate;
 
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(crate) enum Error {
     Identity(#[source] participant::Error),
     #[error("failed to write what belongs to it")]
     Apply(#[source] apply::Error),
+    #[error("failed to let its account ask for reviews")]
+    Reviews(#[source] reviews::Error),
 }
 
 /// What the steps share.
@@ -75,6 +79,7 @@ impl Reconciler for CarrierApis {
         };
         let anchor =
             apply::anchor(&self.context, &self.caches.children, build::anchor(&valid)).await.map_err(Error::Apply)?;
+        reviews::permit(&self.context, &namespace).await.map_err(Error::Reviews)?;
         let made =
             participant::of_carrier_api(&self.context, &self.caches.secrets, &name).await.map_err(Error::Identity)?;
         if !made.identity.issued() {
@@ -92,7 +97,7 @@ impl Reconciler for CarrierApis {
     fn lost_race(error: &Error) -> bool {
         match error {
             Error::Identity(source) => source.lost_race(),
-            Error::Apply(_) => false,
+            Error::Apply(_) | Error::Reviews(_) => false,
         }
     }
 }

@@ -17,7 +17,7 @@ use waybill_crds::{FIELD_MANAGER, annotation, label};
 
 pub(crate) use network::{Peer, policy};
 pub(crate) use pod::{Mount, Program};
-pub(crate) use rights::{binding, named, role};
+pub(crate) use rights::{binding, every, named, role};
 
 /// Whose objects these are.
 #[derive(Clone, Debug, PartialEq)]

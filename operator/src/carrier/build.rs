@@ -67,6 +67,7 @@ fn program<'a>(carrier: &Valid, managed: &Managed, settings: &'a Args) -> Progra
             ("WAYBILL_NAMESPACE", carrier.namespace.clone()),
             ("WAYBILL_NAME", carrier.name.clone()),
             ("WAYBILL_UID", carrier.uid.clone()),
+            ("WAYBILL_MANAGED", "true".to_owned()),
             ("WAYBILL_KIND", carrier.kind.as_str().to_owned()),
             ("WAYBILL_CAMERA", carrier.camera.to_string()),
             ("WAYBILL_PACE", managed.pace.to_string()),
@@ -74,6 +75,7 @@ fn program<'a>(carrier: &Valid, managed: &Managed, settings: &'a Args) -> Progra
             ("WAYBILL_BROKER", broker::for_carriers(settings)),
             ("WAYBILL_CARRIER_API", carrier_api::url(&carrier.namespace)),
         ],
+        env_from: None,
         mounts: vec![
             Mount::Secret { variable: "WAYBILL_TLS_DIR", name: format!("wb-carrier-{}-tls", carrier.name) },
             Mount::Secret { variable: "WAYBILL_KEYS_DIR", name: format!("wb-carrier-{}-keys", carrier.name) },

@@ -50,6 +50,7 @@ fn a_managed_agent_is_one_pod_without_a_token() {
     let told = |name: &str| env.iter().find(|e| e.name == name).and_then(|e| e.value.clone());
     assert_eq!(told("WAYBILL_CARRIER_API").as_deref(), Some("https://waybill-carrier-api.shop.svc:5001"));
     assert_eq!(told("WAYBILL_BROKER").as_deref(), Some("waybill-broker.waybill-system.svc:8883"));
+    assert_eq!(told("WAYBILL_MANAGED").as_deref(), Some("true"));
     assert_eq!((told("WAYBILL_PACE").as_deref(), told("WAYBILL_SCRIPT").as_deref()), (Some("1s"), Some("[]")));
 }
 

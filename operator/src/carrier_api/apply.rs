@@ -56,12 +56,15 @@ pub(super) async fn apply(
     let (children, namespace) = (&caches.children, prepared.deployment.namespace().unwrap_or_default());
     adopt(context, caches, &namespace, anchor).await?;
     // No `..`: a new object cannot be forgotten here.
-    let Prepared { role, binding, service, policy, budget, deployment } = prepared;
+    let Prepared { role, binding, service, policy, budget, claim, deployment } = prepared;
     one::apply(context, &children.roles, role).await.map_err(Error::Object)?;
     one::apply(context, &children.bindings, binding).await.map_err(Error::Object)?;
     one::apply(context, &children.services, service).await.map_err(Error::Object)?;
     one::apply(context, &children.policies, policy).await.map_err(Error::Object)?;
     one::apply(context, &children.budgets, budget).await.map_err(Error::Object)?;
+    if let Some(claim) = &claim {
+        one::create_once(context, claim).await.map_err(Error::Object)?;
+    }
     // Last: its pods start with everything they need.
     let deployment = one::apply(context, &children.deployments, deployment).await.map_err(Error::Object)?;
     Ok(Applied { deployment })

@@ -1,17 +1,19 @@
 //! Everything a namespace's Carrier API needs. Pure.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use waybill_crds::GROUP;
 
+use super::photos::Photos;
 use super::validate::Valid;
 use super::{NAME, PORT};
 use crate::args::Args;
 use crate::cache::CARRIER_API;
-use crate::workload::{self, Made, Mount, Peer, Program, Rollout, named};
+use crate::workload::{self, Made, Mount, Peer, Program, every, named};
 
 /// Made, but not sent.
 pub(super) struct Prepared {
@@ -20,6 +22,8 @@ pub(super) struct Prepared {
     pub service: Service,
     pub policy: NetworkPolicy,
     pub budget: PodDisruptionBudget,
+    /// None where photos are in a bucket.
+    pub claim: Option<PersistentVolumeClaim>,
     pub deployment: Deployment,
 }
 
@@ -34,7 +38,30 @@ pub(super) fn anchor(valid: &Valid) -> ServiceAccount {
 
 pub(super) fn build(valid: &Valid, anchor: &OwnerReference, uid: &str, settings: &Args) -> Prepared {
     let made = made(&valid.namespace, vec![anchor.clone()]);
-    let program = Program {
+    let photos = Photos::of(&valid.namespace, settings);
+    let program = program(valid, uid, &photos, settings);
+    let content = crate::apply::hash(&uid.into());
+    let mut peers = vec![Peer::ApiServer];
+    peers.extend(matches!(photos, Photos::Bucket(_)).then_some(Peer::Web));
+    let (replicas, rollout) = photos.rollout(settings);
+    Prepared {
+        role: workload::role(&made, rights()),
+        binding: workload::binding(&made),
+        service: workload::service(&made, PORT),
+        policy: workload::policy(&made, Some(PORT), &peers),
+        budget: workload::budget(&made),
+        claim: photos.claim(&made, settings),
+        deployment: workload::deployment(&made, &program, replicas, rollout, &content),
+    }
+}
+
+fn program<'a>(valid: &Valid, uid: &str, photos: &Photos, settings: &'a Args) -> Program<'a> {
+    let mut mounts = vec![
+        Mount::Secret { variable: "WAYBILL_TLS_DIR", name: format!("{NAME}-tls") },
+        Mount::Secret { variable: "WAYBILL_KEYS_DIR", name: format!("{NAME}-keys") },
+    ];
+    mounts.extend(photos.mount());
+    Program {
         settings,
         command: "carrier-api",
         port: Some(PORT),
@@ -42,32 +69,22 @@ pub(super) fn build(valid: &Valid, anchor: &OwnerReference, uid: &str, settings:
             ("WAYBILL_NAMESPACE", valid.namespace.clone()),
             ("WAYBILL_NAME", NAME.to_owned()),
             ("WAYBILL_UID", uid.to_owned()),
+            ("WAYBILL_PHOTOS_URL", photos.url()),
         ],
-        mounts: vec![
-            Mount::Secret { variable: "WAYBILL_TLS_DIR", name: format!("{NAME}-tls") },
-            Mount::Secret { variable: "WAYBILL_KEYS_DIR", name: format!("{NAME}-keys") },
-        ],
+        env_from: settings.photos_credentials.clone().filter(|name| !name.is_empty()),
+        mounts,
         token: true,
-    };
-    let content = crate::apply::hash(&uid.into());
-    Prepared {
-        role: workload::role(&made, rights()),
-        binding: workload::binding(&made),
-        service: workload::service(&made, PORT),
-        policy: workload::policy(&made, Some(PORT), &[Peer::ApiServer]),
-        budget: workload::budget(&made),
-        deployment: workload::deployment(
-            &made,
-            &program,
-            settings.carrier_api_replicas,
-            Rollout::Overlapping,
-            &content,
-        ),
     }
 }
 
-/// What the Carrier API does today, and nothing that it might do one day. A test compares it with the audit log.
+/// What the Carrier API does. It reads no Secret; what it may write to a Delivery, a policy says.
 fn rights() -> Vec<PolicyRule> {
+    let mut rules = vec![
+        every(GROUP, &["deliveries"], &["get", "list", "watch"]),
+        every(GROUP, &["deliveries/status"], &["patch"]),
+        every(GROUP, &["sellers", "carriers"], &["get", "list", "watch"]),
+    ];
     // A watch by name begins with a list by name.
-    named("", "configmaps", &["waybill-trust".into()], &["list", "watch"]).into_iter().collect()
+    rules.extend(named("", "configmaps", &["waybill-trust".into()], &["list", "watch"]));
+    rules
 }

@@ -15,6 +15,8 @@ const ED25519: &str = "ed25519.seed";
 const X25519: &str = "x25519.key";
 const COMMIT: &str = "commit.key";
 const LABEL: &str = "label.key";
+/// Not a key: what the authority says of them, as it signed it, for the program that shows it to its peers.
+pub(crate) const STATEMENT: &str = "statement";
 
 /// What the world may know of a participant's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use waybill_crds::{GROUP, label};
 use super::validate::{Orders, Valid};
 use crate::args::Args;
 use crate::broker;
-use crate::workload::{self, Made, Mount, Peer, Program, Rollout, named};
+use crate::workload::{self, Made, Mount, Peer, Program, Rollout, every, named};
 
 /// Where the Seller API is served.
 pub(super) const PORT: i32 = 5000;
@@ -62,16 +62,19 @@ fn program<'a>(seller: &Valid, settings: &'a Args, made: &Made) -> Program<'a> {
             ("WAYBILL_NAME", seller.name.clone()),
             ("WAYBILL_UID", seller.uid.clone()),
             ("WAYBILL_BROKER", broker::for_sellers(settings)),
+            ("WAYBILL_SELLER_API", format!("https://{}.{}.svc:{PORT}", made.name, made.namespace)),
         ],
+        env_from: None,
         mounts: vec![
             Mount::Secret { variable: "WAYBILL_TLS_DIR", name: format!("{}-tls", made.name) },
             Mount::Secret { variable: "WAYBILL_KEYS_DIR", name: format!("{}-keys", made.name) },
+            Mount::Secret { variable: "WAYBILL_LABEL_DIR", name: format!("{}-label", made.name) },
         ],
         token: true,
     }
 }
 
-/// What the Seller's program does today, and nothing that it might do one day. A test compares it with the audit log.
+/// What the Seller's program does. It reads every Delivery of its namespace; what it may write there, a policy says.
 fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
     let secrets = match &seller.orders {
         Orders::Secrets(names) => names.clone(),
@@ -86,13 +89,15 @@ fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
         named("", "configmaps", &[TRUST.into()], followed),
         named(GROUP, "sellers", &own, followed),
         named(GROUP, "sellers/status", &own, &["patch"]),
+        Some(every(GROUP, &["deliveries", "carriers"], &["get", "list", "watch"])),
+        Some(every(GROUP, &["deliveries/status"], &["patch"])),
         named("coordination.k8s.io", "leases", &lease, &["get", "list", "watch", "patch"]),
     ];
     rules.into_iter().flatten().collect()
 }
 
 fn peers(seller: &Valid, settings: &Args) -> Vec<Peer> {
-    let mut peers = vec![Peer::ApiServer, Peer::Broker(broker::sellers_port(settings))];
+    let mut peers = vec![Peer::ApiServer, Peer::Broker(broker::sellers_port(settings)), Peer::Itself(PORT)];
     if matches!(seller.orders, Orders::Url(_)) {
         peers.push(Peer::Web);
     }

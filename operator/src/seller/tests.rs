@@ -57,7 +57,11 @@ fn the_account_may_read_its_own_orders_and_no_other_secret() {
     assert_eq!(secrets[0].verbs, ["list", "watch"]);
     assert_eq!(on("sellers/status")[0].resource_names, Some(vec!["acme".to_owned()]));
     assert_eq!(on("leases")[0].resource_names, Some(vec!["wb-seller-acme".to_owned()]));
-    assert!(rules.iter().all(|rule| rule.resource_names.is_some()), "nothing but what is named: {rules:?}");
+    let unnamed: Vec<_> = rules.iter().filter(|rule| rule.resource_names.is_none()).collect();
+    let ours = |rule: &&PolicyRule| rule.api_groups.as_deref() == Some(&["waybill.dev".to_owned()]);
+    assert!(unnamed.iter().all(ours), "nothing else but what is named: {rules:?}");
+    assert_eq!(on("deliveries/status")[0].verbs, ["patch"]);
+    assert_eq!(on("deliveries")[0].verbs, ["get", "list", "watch"]);
     let writes = ["create", "update", "delete", "*"];
     assert!(rules.iter().all(|rule| rule.verbs.iter().all(|verb| !writes.contains(&verb.as_str()))), "{rules:?}");
 }
@@ -79,6 +83,8 @@ fn the_pod_knows_who_it_is_and_where_the_broker_is() {
     let told = |name: &str| env.iter().find(|e| e.name == name).and_then(|e| e.value.clone());
     assert_eq!(told("WAYBILL_UID"), Some(uid("acme")));
     assert_eq!(told("WAYBILL_BROKER").as_deref(), Some("waybill-broker.waybill-system.svc:8884"));
+    assert_eq!(told("WAYBILL_SELLER_API").as_deref(), Some("https://wb-seller-acme.shop.svc:5000"));
+    assert_eq!(told("WAYBILL_LABEL_DIR").as_deref(), Some("/var/lib/waybill/label"));
 }
 
 #[test]

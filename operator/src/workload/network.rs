@@ -4,7 +4,6 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Made;
@@ -16,6 +15,8 @@ pub(crate) enum Peer {
     ApiServer,
     /// The broker's listener of this port, wherever the broker is.
     Broker(i32),
+    /// Another pod of the same workload, or the very same, through its Service.
+    Itself(i32),
     /// The Carrier API of the same namespace.
     CarrierApi,
     /// A web address of the user's choosing.
@@ -41,17 +42,16 @@ fn conversation(made: &Made, peer: &Peer) -> NetworkPolicyEgressRule {
     let (ports, to) = match peer {
         Peer::ApiServer => (vec![tcp(443), tcp(6443)], None),
         Peer::Broker(port) => (vec![tcp(*port)], None),
-        Peer::CarrierApi => {
-            let name = Made { component: "carrier-api", belongs: None, ..made.clone() };
-            let pods = LabelSelector { match_labels: Some(name.selector()), ..LabelSelector::default() };
-            (
-                vec![tcp(5001)],
-                Some(vec![NetworkPolicyPeer { pod_selector: Some(pods), ..NetworkPolicyPeer::default() }]),
-            )
-        }
+        Peer::Itself(port) => (vec![tcp(*port)], pods(made)),
+        Peer::CarrierApi => (vec![tcp(5001)], pods(&Made { component: "carrier-api", belongs: None, ..made.clone() })),
         Peer::Web => (vec![tcp(80), tcp(443)], None),
     };
     NetworkPolicyEgressRule { ports: Some(ports), to }
+}
+
+/// The pods of a workload in the same namespace.
+fn pods(made: &Made) -> Option<Vec<NetworkPolicyPeer>> {
+    Some(vec![NetworkPolicyPeer { pod_selector: Some(super::selected(made)), ..NetworkPolicyPeer::default() }])
 }
 
 fn tcp(port: i32) -> NetworkPolicyPort {

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
-    DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, TopologySpreadConstraint, Volume, VolumeMount,
-    VolumeProjection,
+    DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath,
+    LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, Probe,
+    ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretEnvSource, SecretVolumeSource, SecurityContext,
+    ServiceAccountTokenProjection, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Made;
-use crate::args::Args;
+use crate::args::{self, Args};
 
 /// The user every image of ours runs as.
 const USER: i64 = 65532;
@@ -24,7 +24,7 @@ const SECRET_MODE: i32 = 0o440;
 const TOKEN_SECONDS: i64 = 3600;
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Something the program finds as a folder; the variable names the folder to it.
+/// Something the program finds as a folder; the variable, if any, names the folder to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Mount {
     Secret {
@@ -39,6 +39,11 @@ pub(crate) enum Mount {
     Scratch {
         variable: &'static str,
     },
+    /// Kept over everything, at a fixed place.
+    Claim {
+        path: &'static str,
+        name: String,
+    },
 }
 
 /// What runs in the pod.
@@ -50,13 +55,15 @@ pub(crate) struct Program<'a> {
     /// The TLS port it serves, if any.
     pub port: Option<i32>,
     pub env: Vec<(&'static str, String)>,
+    /// A Secret whose keys are more variables. It is the user's to make; without it they are unset.
+    pub env_from: Option<String>,
     pub mounts: Vec<Mount>,
     /// Whether it speaks to the API server, under the account named as the workload.
     pub token: bool,
 }
 
 impl Mount {
-    fn parts(&self) -> (&'static str, String, Volume) {
+    fn parts(&self) -> (Option<&'static str>, String, Volume) {
         let volume = |name: &str| Volume { name: name.to_owned(), ..Volume::default() };
         match self {
             Self::Secret { variable, name } => {
@@ -66,16 +73,22 @@ impl Mount {
                     ..SecretVolumeSource::default()
                 };
                 let short = folder(variable);
-                (variable, path(&short), Volume { secret: Some(source), ..volume(&short) })
+                (Some(variable), path(&short), Volume { secret: Some(source), ..volume(&short) })
             }
             Self::ConfigMap { variable, name } => {
                 let source = ConfigMapVolumeSource { name: name.clone(), ..ConfigMapVolumeSource::default() };
                 let short = folder(variable);
-                (variable, path(&short), Volume { config_map: Some(source), ..volume(&short) })
+                (Some(variable), path(&short), Volume { config_map: Some(source), ..volume(&short) })
             }
             Self::Scratch { variable } => {
                 let short = folder(variable);
-                (variable, path(&short), Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume(&short) })
+                let source = EmptyDirVolumeSource::default();
+                (Some(variable), path(&short), Volume { empty_dir: Some(source), ..volume(&short) })
+            }
+            Self::Claim { path, name } => {
+                let source = PersistentVolumeClaimVolumeSource { claim_name: name.clone(), ..Default::default() };
+                let short = path.trim_start_matches('/');
+                (None, (*path).to_owned(), Volume { persistent_volume_claim: Some(source), ..volume(short) })
             }
         }
     }
@@ -99,6 +112,7 @@ impl Program<'_> {
         PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
+            image_pull_secrets: self.pull_secrets(),
             service_account_name: self.token.then(|| made.name.clone()),
             containers: vec![self.container()],
             security_context: Some(PodSecurityContext {
@@ -106,6 +120,8 @@ impl Program<'_> {
                 run_as_user: Some(USER),
                 run_as_group: Some(USER),
                 fs_group: Some(USER),
+                // A volume with a year of photos is not walked through at each start.
+                fs_group_change_policy: Some("OnRootMismatch".into()),
                 seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
                 ..PodSecurityContext::default()
             }),
@@ -121,6 +137,12 @@ impl Program<'_> {
         }
     }
 
+    /// None rather than an empty list: the API server drops that, and what is dropped would look like a difference.
+    fn pull_secrets(&self) -> Option<Vec<LocalObjectReference>> {
+        let names = args::named(&self.settings.image_pull_secrets);
+        (!names.is_empty()).then(|| names.into_iter().map(|name| LocalObjectReference { name }).collect())
+    }
+
     fn container(&self) -> Container {
         let mut ports = vec![port("http", 8080)];
         ports.extend(self.port.map(|number| port("https", number)));
@@ -130,6 +152,7 @@ impl Program<'_> {
             image_pull_policy: Some(self.settings.image_pull_policy.clone()),
             args: Some(vec![self.command.to_owned()]),
             env: Some(self.environment()),
+            env_from: self.env_from.as_ref().map(|name| vec![secret_variables(name)]),
             ports: Some(ports),
             volume_mounts: Some(self.volume_mounts()),
             resources: Some(self.resources()),
@@ -150,9 +173,9 @@ impl Program<'_> {
         let log = &self.settings.log;
         let format = format!("{:?}", log.format).to_ascii_lowercase();
         let mut env: Vec<EnvVar> = self.env.iter().map(|(name, value)| plain(name, value)).collect();
-        env.extend(self.mounts.iter().map(|mount| {
+        env.extend(self.mounts.iter().filter_map(|mount| {
             let (variable, path, _) = mount.parts();
-            plain(variable, &path)
+            Some(plain(variable?, &path))
         }));
         env.push(EnvVar {
             name: "WAYBILL_POD".into(),
@@ -182,7 +205,7 @@ impl Program<'_> {
             .iter()
             .map(|part| {
                 let (_, path, volume) = part.parts();
-                mount(&volume.name, path, !matches!(part, Mount::Scratch { .. }))
+                mount(&volume.name, path, !matches!(part, Mount::Scratch { .. } | Mount::Claim { .. }))
             })
             .collect();
         if self.token {
@@ -207,6 +230,11 @@ impl Program<'_> {
 
 fn plain(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
+}
+
+fn secret_variables(name: &str) -> EnvFromSource {
+    let secret = SecretEnvSource { name: name.to_owned(), optional: Some(true) };
+    EnvFromSource { secret_ref: Some(secret), ..EnvFromSource::default() }
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {

@@ -15,6 +15,17 @@ pub(crate) fn named(group: &str, resource: &str, names: &[String], verbs: &[&str
     })
 }
 
+/// A rule on all objects of these kinds in the namespace.
+pub(crate) fn every(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(texts(resources)),
+        verbs: texts(verbs),
+        ..PolicyRule::default()
+    }
+}
+
 pub(crate) fn role(made: &Made, rules: Vec<PolicyRule>) -> Role {
     Role { metadata: made.metadata(), rules: Some(rules) }
 }

@@ -22,6 +22,7 @@ fn made_deployment(token: bool) -> Deployment {
         command: "seller",
         port: Some(5000),
         env: vec![("WAYBILL_NAME", "acme".into())],
+        env_from: None,
         mounts: vec![
             Mount::Secret { variable: "WAYBILL_TLS_DIR", name: "wb-seller-acme-tls".into() },
             Mount::Scratch { variable: "WAYBILL_JOURNAL_DIR" },
@@ -45,6 +46,28 @@ fn pods_pass_restricted_pod_security() {
     let resources = spec.containers[0].resources.clone().unwrap();
     assert_eq!(resources.requests.unwrap()["cpu"].0, "5m");
     assert!(resources.limits.unwrap().contains_key("memory"));
+}
+
+#[test]
+fn every_pod_names_the_pull_secrets_of_the_settings_and_none_where_there_are_none() {
+    let with = |names: &[&str]| {
+        let mut settings = settings();
+        settings.image_pull_secrets = names.iter().map(|name| (*name).to_owned()).collect();
+        let program = Program {
+            settings: &settings,
+            command: "transport",
+            port: None,
+            env: Vec::new(),
+            env_from: None,
+            mounts: Vec::new(),
+            token: false,
+        };
+        let deployment = deployment(&made(), &program, 1, Rollout::Overlapping, "content");
+        deployment.spec.unwrap().template.spec.unwrap().image_pull_secrets
+    };
+    let named = with(&["registry", " mirror "]).unwrap();
+    assert_eq!(named.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>(), ["registry", "mirror"]);
+    assert_eq!(with(&[""]), None, "an empty variable names nobody");
 }
 
 #[test]

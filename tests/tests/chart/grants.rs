@@ -17,8 +17,13 @@ fn nothing_is_granted_by_wildcard_and_escalation_to_nobody() {
                     let entries = rule[list].as_array().unwrap_or_else(|| panic!("{list} in {rule}"));
                     assert!(entries.iter().all(|entry| !entry.as_str().expect("text").contains('*')), "{rule}");
                 }
-                for verb in ["escalate", "bind", "impersonate", "deletecollection"] {
+                for verb in ["escalate", "impersonate", "deletecollection"] {
                     assert!(!rule["verbs"].as_array().expect("verbs").contains(&json!(verb)), "{rule}");
+                }
+                if rule["verbs"].as_array().expect("verbs").contains(&json!("bind")) {
+                    assert_eq!(flags, EVERYWHERE, "with namespaces listed the chart binds, not the operator: {rule}");
+                    assert_eq!(rule["resources"], json!(["clusterroles"]));
+                    assert_eq!(rule["resourceNames"], json!(["system:auth-delegator"]), "this one role and no other");
                 }
             }
         }
@@ -51,6 +56,23 @@ fn cluster_wide_is_the_same_rights_everywhere() {
         let everywhere = all.one("ClusterRole", "waybill-participants.waybill-system");
         assert_eq!(everywhere["rules"], there["rules"]);
         assert_eq!(setting(&all, "WAYBILL_WATCH_NAMESPACES"), "");
+    }
+}
+
+#[test]
+fn the_carrier_apis_account_may_have_tokens_reviewed_in_each_namespace_listed_and_nobody_else() {
+    for helm in helms("chart reviews") {
+        let reviewers = |rendered: &Rendered| -> Vec<Value> {
+            let bindings = rendered.kind("ClusterRoleBinding");
+            let reviews = bindings.filter(|binding| binding["roleRef"]["name"] == "system:auth-delegator");
+            reviews.flat_map(|binding| binding["subjects"].as_array().cloned().unwrap_or_default()).collect()
+        };
+        let listed = reviewers(&helm.template(&SOMEWHERE).expect("a rendering"));
+        let account =
+            |namespace| json!({"kind": "ServiceAccount", "name": "waybill-carrier-api", "namespace": namespace});
+        assert_eq!(listed, [account("shop"), account("depot")]);
+        let everywhere = reviewers(&helm.template(&EVERYWHERE).expect("a rendering"));
+        assert!(everywhere.is_empty(), "there the operator binds each as it comes: {everywhere:?}");
     }
 }
 

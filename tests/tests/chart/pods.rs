@@ -63,6 +63,23 @@ fn images_are_named_by_digest_where_one_is_given_and_never_by_latest() {
 }
 
 #[test]
+fn pull_secrets_of_the_release_and_of_its_participants_are_two_lists() {
+    for helm in helms("chart pull secrets") {
+        let flags = ["--set", "imagePullSecrets={hub},participants.imagePullSecrets={registry,mirror}"];
+        let rendered = helm.template(&flags).expect("a rendering");
+        let pods = pods(&rendered);
+        for pod in ["waybill-operator", "waybill-broker"] {
+            assert_eq!(pods[pod]["imagePullSecrets"], json!([{"name": "hub"}]), "{pod}");
+        }
+        let env = pods["waybill-operator"]["containers"][0]["env"].as_array().expect("settings").clone();
+        let told =
+            env.iter().find(|entry| entry["name"] == "WAYBILL_IMAGE_PULL_SECRETS").expect("told to the operator");
+        assert_eq!(told["value"], "registry,mirror");
+        helm.template(&["--set", "participants.imagePullSecrets=registry"]).expect_err("a list, not a text");
+    }
+}
+
+#[test]
 fn only_the_brokers_sidecar_sees_the_brokers_token() {
     for helm in helms("chart tokens") {
         let rendered = helm.template(&[]).expect("a rendering");

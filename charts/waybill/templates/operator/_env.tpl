@@ -12,6 +12,8 @@
   value: {{ include "waybill.image" . | quote }}
 - name: WAYBILL_IMAGE_PULL_POLICY
   value: {{ .Values.image.pullPolicy }}
+- name: WAYBILL_IMAGE_PULL_SECRETS
+  value: {{ join "," .Values.participants.imagePullSecrets | quote }}
 {{- if .Values.broker.external.url }}
 - name: WAYBILL_BROKER_URL
   value: {{ .Values.broker.external.url | quote }}
@@ -33,6 +35,19 @@
   value: {{ .Values.sellers.replicas | quote }}
 - name: WAYBILL_CARRIER_API_REPLICAS
   value: {{ .Values.carrierApi.replicas | quote }}
+{{- with .Values.carrierApi.photos }}
+{{- if .url }}
+- name: WAYBILL_PHOTOS_URL
+  value: {{ .url | quote }}
+- name: WAYBILL_PHOTOS_CREDENTIALS
+  value: {{ .credentialsSecret | quote }}
+{{- else }}
+- name: WAYBILL_PHOTOS_SIZE
+  value: {{ .volume.size | quote }}
+- name: WAYBILL_PHOTOS_STORAGE_CLASS
+  value: {{ .volume.storageClass | quote }}
+{{- end }}
+{{- end }}
 {{- with .Values.participants.resources }}
 - name: WAYBILL_POD_CPU_REQUEST
   value: {{ .requests.cpu | quote }}

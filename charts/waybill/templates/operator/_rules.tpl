@@ -26,6 +26,10 @@ Sellers and Carrier APIs, and Kubernetes lets it grant only what it holds. A tes
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch, create, patch]
+# The volume with a namespace's photos: made once, never changed or removed.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [list, watch, create, patch, delete]

