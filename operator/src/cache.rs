@@ -3,6 +3,7 @@
 //! Deliveries are kept without their log ([`DeliveryView`]), namespaces and Secrets as metadata only. A cache may lag behind; what
 //! must not be wrong (a removal, a missing participant) is asked of the API server again by the one who decides it.
 
+pub(crate) mod ends;
 mod guard;
 pub(crate) mod index;
 mod reflect;
@@ -25,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use waybill_crds::{Carrier, DeliveryView, FIELD_MANAGER, Seller, label};
 
 pub(crate) use reflect::{Cached, Change};
-pub(crate) use routes::{CARRIER_API, started};
+pub(crate) use routes::{CARRIER_API, admitted, started};
 
 use crate::context::{Context, Scope};
 use crate::identity::Owner;
@@ -173,7 +174,7 @@ impl Starter<'_> {
             Part { api, config: config.clone().page_size(PAGE), covers }
         };
         let parts = self.context.scope.apis(&self.context.client).into_iter().map(part).collect();
-        self.begin(what, Reflector { parts, trim, metrics: self.context.metrics.clone() }, tell)
+        self.begin(what, parts, trim, tell)
     }
 
     /// Namespaces have no namespace: one named watch each, which a ClusterRole with resource names allows.
@@ -191,7 +192,7 @@ impl Starter<'_> {
                 })
                 .collect(),
         };
-        self.begin("namespaces", Reflector { parts, trim: drop_foreign, metrics: self.context.metrics.clone() }, tell)
+        self.begin("namespaces", parts, drop_foreign, tell)
     }
 
     /// A change of a Secret the operator made wakes its owner.
@@ -224,10 +225,12 @@ impl Starter<'_> {
     fn begin<K: Cached>(
         &mut self,
         what: &'static str,
-        reflector: Reflector<K>,
+        parts: Vec<Part<K>>,
+        trim: fn(&mut K),
         tell: impl FnMut(&Change<'_, K>) + Send + 'static,
     ) -> Store<K> {
-        let (store, synced, feed) = reflector.start(tell);
+        let (metrics, events) = (self.context.metrics.clone(), self.context.events.clone());
+        let (store, synced, feed) = Reflector { parts, trim, metrics, events }.start(tell);
         self.synced.push((what, synced));
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move { shutdown.run_until_cancelled_owned(feed).await });

@@ -23,7 +23,7 @@ use crate::queue::Queue;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
 /// After a lost race the newer state is a moment away.
-const AFTER_RACE: Duration = Duration::from_millis(100);
+pub(crate) const AFTER_RACE: Duration = Duration::from_millis(100);
 
 /// A reconciler of one kind: what it does with one object, and how its errors read.
 pub(crate) trait Reconciler: Send + Sync + 'static {

@@ -20,7 +20,7 @@ use waybill_crds::DeliveryView;
 
 use crate::cache::Caches;
 use crate::context::Context;
-use crate::controller::Reconciler;
+use crate::controller::{AFTER_RACE, Reconciler};
 use crate::written::Written;
 use decide::Verdict;
 
@@ -51,11 +51,14 @@ impl Reconciler for Deliveries {
         if self.written.is_ahead_of(&*delivery) {
             return Ok(Action::await_change());
         }
-        let facts =
-            dereference::dereference(&self.context, &self.caches, &delivery).await.map_err(Error::Dereference)?;
+        let _busy = self.written.begin(&*delivery);
+        let facts = dereference::dereference(&self.context, &self.caches, &self.written, &delivery)
+            .await
+            .map_err(Error::Dereference)?;
         let now = Timestamp::now();
         let decision = match decide::decide(&delivery, &facts, now) {
             Verdict::Leave => return Ok(Action::await_change()),
+            Verdict::Wait => return Ok(Action::requeue(AFTER_RACE)),
             Verdict::Decided(decision) => decision,
         };
         let wanted = build::build(&delivery, &decision, now);

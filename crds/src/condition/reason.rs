@@ -33,7 +33,7 @@ reasons! {
     CarrierMissing,
     /// `spec.carrier` is empty: the Delivery waits until someone names a Carrier.
     CarrierUnassigned,
-    /// An older Delivery of this namespace that is still running has the same `spec.upc`.
+    /// Another Delivery of this namespace that is still running has the same `spec.upc`, and was admitted or made before.
     DuplicateUpc,
     /// The Seller has `spec.suspended: true`.
     SellerSuspended,
@@ -157,6 +157,10 @@ reasons! {
     InvalidEvent,
     /// The order was erased; the proof stays valid.
     Forgotten,
+
+    // Any object.
+    /// It does not follow its kind's schema, as one stored under another version may not: it is left as it is until it does.
+    Unreadable,
 }
 
 impl std::fmt::Display for Reason {

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::guard::Guarded;
+use crate::events::Events;
 use crate::metrics::Metrics;
 
 /// What the cache can hold.
@@ -102,6 +103,8 @@ pub(crate) struct Reflector<K: Cached> {
     /// Drops what no reconciler reads, before anything is kept.
     pub trim: fn(&mut K),
     pub metrics: Metrics,
+    /// Where an object that cannot be read gets a sign of it.
+    pub events: Events,
 }
 
 /// One stream's place in its list, and whether it ever finished one.
@@ -149,6 +152,8 @@ async fn feed<K: Cached>(
             Ok(Ok(())) => {}
             Ok(Err(bad)) => {
                 reflector.metrics.undecodable(kind);
+                // From every replica, whoever leads: an Event told twice is one Event.
+                bad.telling::<K>().into_iter().for_each(|telling| reflector.events.tell(telling));
                 let (namespace, name) = (bad.metadata.namespace, bad.metadata.name);
                 tracing::warn!(kind, ?namespace, ?name, error = bad.error, "skipped an unreadable object");
             }

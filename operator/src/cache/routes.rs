@@ -1,12 +1,12 @@
 //! Who is woken by which change. Waking too often costs a look at the cache; waking too seldom would leave something wrong, so in
 //! doubt an object is woken.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use waybill_crds::{Carrier, ConditionType, DeliveryView, Phase, Seller, condition, label};
 
+use super::ends::{carrier_is_provisioned, seller_is_provisioned};
 use super::index::{By, Index};
 use super::reflect::Change;
 use super::{NamespaceMeta, Queues};
@@ -21,10 +21,8 @@ pub(super) fn seller(
     queues: &Queues,
     departed: &mpsc::UnboundedSender<Owner>,
 ) {
-    let facts = |seller: &Seller| {
-        let ready = is_ready(seller.status.as_ref().map(|status| &status.conditions[..]));
-        (seller.uid(), seller.spec.suspended, ready, seller.spec.stall_after)
-    };
+    let facts =
+        |seller: &Seller| (seller.uid(), seller.spec.suspended, seller_is_provisioned(seller), seller.spec.stall_after);
     tell_departure(Kind::Seller, change, departed);
     let any = change.any();
     queues.sellers.push(ObjectRef::from_obj(any));
@@ -40,8 +38,8 @@ pub(super) fn carrier(
     departed: &mpsc::UnboundedSender<Owner>,
 ) {
     let facts = |carrier: &Carrier| {
-        let ready = is_ready(carrier.status.as_ref().map(|status| &status.conditions[..]));
-        (carrier.uid(), carrier.spec.suspended, carrier.spec.revoked, carrier.spec.camera, ready)
+        let provisioned = carrier_is_provisioned(carrier);
+        (carrier.uid(), carrier.spec.suspended, carrier.spec.revoked, carrier.spec.camera, provisioned)
     };
     tell_departure(Kind::Carrier, change, departed);
     let any = change.any();
@@ -61,7 +59,8 @@ pub(super) fn delivery(change: &Change<'_, DeliveryView>, index: &Index, queues:
     let namespace = any.namespace().unwrap_or_default();
     queues.deliveries.push(ObjectRef::from_obj(any));
     // A Delivery that begins or ends to count for its UPC decides about the others.
-    let claims = |delivery: &DeliveryView| (delivery.uid(), delivery.phase().terminal(), started(delivery));
+    let claims =
+        |delivery: &DeliveryView| (delivery.uid(), delivery.phase().terminal(), started(delivery), admitted(delivery));
     if change.old.map(claims) != change.new.map(claims) {
         wake(index, By::Upc, &namespace, &any.spec.upc, queues);
     }
@@ -101,10 +100,8 @@ pub(super) fn namespace(change: &Change<'_, NamespaceMeta>, contents: &Contents,
     if change.old.map(auto_creates) == change.new.map(auto_creates) {
         return;
     }
-    let waiting = contents.deliveries.state_filter(|delivery| {
-        let conditions = delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
-        inside(&delivery.metadata.namespace) && !condition::is_true(conditions, ConditionType::Admitted)
-    });
+    let waiting =
+        contents.deliveries.state_filter(|delivery| inside(&delivery.metadata.namespace) && !admitted(delivery));
     waiting.iter().for_each(|delivery| queues.deliveries.push(ObjectRef::from_obj(&**delivery)));
 }
 
@@ -133,8 +130,10 @@ pub(crate) fn started(delivery: &DeliveryView) -> bool {
     delivery.phase() != Phase::Pending
 }
 
-fn is_ready(conditions: Option<&[Condition]>) -> bool {
-    condition::is_true(conditions.unwrap_or_default(), ConditionType::Ready)
+/// Whether it may be carried out, as its status says: then it keeps its UPC against any that is not admitted yet.
+pub(crate) fn admitted(delivery: &DeliveryView) -> bool {
+    let conditions = delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+    condition::is_true(conditions, ConditionType::Admitted)
 }
 
 fn wake(index: &Index, by: By, namespace: &str, value: &str, queues: &Queues) {

@@ -11,7 +11,7 @@ use waybill_crds::delivery::view::StatusView;
 use waybill_crds::{ConditionType, DeliveryView, Phase, Reason, annotation, condition, label};
 use waybill_protocol::{Direction, Topic, Uid};
 
-use super::dereference::{CarrierFacts, Facts, Known, SellerFacts};
+use super::dereference::{CarrierFacts, Facts, Known, Rival, SellerFacts};
 use crate::cache::started;
 use crate::report::Word;
 use crate::status::outlook;
@@ -21,6 +21,8 @@ use crate::status::outlook;
 pub(super) enum Verdict {
     /// Paused, or going away: hands off.
     Leave,
+    /// Something is about to be written that decides: ask again in a moment.
+    Wait,
     Decided(Box<Decision>),
 }
 
@@ -55,6 +57,9 @@ pub(super) fn decide(delivery: &DeliveryView, facts: &Facts, now: Timestamp) -> 
     let judged = delivery.status.as_ref().is_some_and(|status| status.observed_generation.is_some());
     if facts.namespace_ends || delivery.metadata.deletion_timestamp.is_some() || (paused && judged) {
         return Verdict::Leave;
+    }
+    if facts.rival == Rival::Undecided && !started(delivery) && !delivery.phase().terminal() {
+        return Verdict::Wait;
     }
     let decision = if delivery.phase().terminal() {
         finished(delivery, now)
@@ -135,7 +140,7 @@ impl Block {
 fn ends<'a>(delivery: &DeliveryView, facts: &'a Facts) -> Result<(&'a SellerFacts, &'a CarrierFacts), Block> {
     let seller = seller(delivery, facts)?;
     let carrier = carrier(delivery, facts)?;
-    if let Some(rival) = facts.rival.as_ref().filter(|_| !started(delivery)) {
+    if let (Rival::Better(rival), false) = (&facts.rival, started(delivery)) {
         let upc = &delivery.spec.upc;
         let message = format!("Delivery {rival:?} has upc {upc:?} and is not finished: delete one of them, or wait");
         return Err(Block::new(Reason::DuplicateUpc, message));
@@ -147,7 +152,7 @@ fn seller<'a>(delivery: &DeliveryView, facts: &'a Facts) -> Result<&'a SellerFac
     let name = &delivery.spec.seller;
     let seller = match &facts.seller {
         Known::Here(seller) => seller,
-        Known::Arriving => return Err(Block::new(Reason::SellerNotReady, format!("Seller {name:?} was just created"))),
+        Known::Arriving => return Err(Block::new(Reason::SellerNotReady, arriving("Seller", name))),
         Known::Missing if facts.auto_create && !started(delivery) => {
             let message = format!("Seller {name:?} is created because this Delivery names it");
             return Err(Block { act: Act::CreateSeller, ..Block::new(Reason::AutoCreated, message) });
@@ -173,7 +178,7 @@ fn carrier<'a>(delivery: &DeliveryView, facts: &'a Facts) -> Result<&'a CarrierF
     let carrier = match carrier {
         Known::Here(carrier) => carrier,
         Known::Arriving => {
-            return Err(Block::new(Reason::CarrierNotReady, format!("Carrier {name:?} was just created")));
+            return Err(Block::new(Reason::CarrierNotReady, arriving("Carrier", name)));
         }
         Known::Missing if facts.auto_create && !started(delivery) => {
             let message = format!("Carrier {name:?} is created because this Delivery names it");
@@ -198,6 +203,10 @@ fn carrier<'a>(delivery: &DeliveryView, facts: &'a Facts) -> Result<&'a CarrierF
         return Err(Block::new(Reason::CameraRequired, message));
     }
     Ok(carrier)
+}
+
+fn arriving(kind: &str, name: &str) -> String {
+    format!("{kind} {name:?} was just created, or cannot be read: its Events then say why")
 }
 
 fn missing(kind: &str, name: &str) -> String {

@@ -8,7 +8,7 @@ use waybill_crds::{ConditionType, DeliveryView, Phase, Reason};
 
 use super::build::build;
 use super::decide::{Act, Decision, Verdict, decide};
-use super::dereference::{CarrierFacts, Facts, Known, SellerFacts, claim};
+use super::dereference::{CarrierFacts, Facts, Known, Rival, SellerFacts, claim};
 use crate::fixtures::{delivery, noon, uid};
 
 fn acme() -> SellerFacts {
@@ -26,7 +26,7 @@ fn facts() -> Facts {
         auto_create: false,
         seller: Known::Here(acme()),
         carrier: Some(Known::Here(truck())),
-        rival: None,
+        rival: Rival::Nobody,
         stall_after: SignedDuration::from_hours(6),
     }
 }
@@ -40,7 +40,7 @@ fn with_carrier(change: impl FnOnce(&mut CarrierFacts)) -> Facts {
 fn decided_at(delivery: &DeliveryView, facts: &Facts, now: Timestamp) -> Decision {
     match decide(delivery, facts, now) {
         Verdict::Decided(decision) => *decision,
-        Verdict::Leave => panic!("to be decided"),
+        Verdict::Leave | Verdict::Wait => panic!("to be decided"),
     }
 }
 
@@ -106,7 +106,7 @@ fn what_is_missing_or_in_the_way_is_said_with_its_reason() {
         (plain(), Facts { seller: Known::Missing, ..facts() }, Reason::SellerMissing),
         (plain(), Facts { carrier: Some(Known::Missing), ..facts() }, Reason::CarrierMissing),
         (delivery("one").seller("acme").done(), Facts { carrier: None, ..facts() }, Reason::CarrierUnassigned),
-        (plain(), Facts { rival: Some("older".into()), ..facts() }, Reason::DuplicateUpc),
+        (plain(), Facts { rival: Rival::Better("older".into()), ..facts() }, Reason::DuplicateUpc),
         (plain(), seller(|s| s.suspended = true), Reason::SellerSuspended),
         (plain(), with_carrier(|c| c.suspended = true), Reason::CarrierSuspended),
         (plain(), with_carrier(|c| c.revoked = true), Reason::CarrierRevoked),
@@ -231,17 +231,29 @@ fn a_suspended_carrier_finishes_what_it_has_begun() {
 }
 
 #[test]
-fn of_two_with_one_upc_the_one_under_way_wins_then_the_older_then_the_smaller_uid() {
+fn of_two_with_one_upc_the_one_under_way_wins_then_the_admitted_then_the_older_then_the_smaller_uid() {
     let old = delivery("old").created("2026-11-21T10:00:00Z").done();
     let young = delivery("young").created("2026-11-21T10:00:01Z").done();
     assert!(claim(&old) < claim(&young));
     let moving = delivery("young").created("2026-11-21T10:00:01Z").phase(Phase::Accepted).done();
     assert!(claim(&moving) < claim(&old));
+    // Admitted once, it keeps its place, whoever turns up: an older one, or one of the same second with a smaller uid.
+    let admitted = |view: DeliveryView| after(&view, &decided(&view, &facts()), noon());
+    assert!(claim(&admitted(young.clone())) < claim(&old));
+    assert!(claim(&admitted(old.clone())) < claim(&admitted(young)), "should two be, age decides after all");
     let (a, b) = (delivery("a").done(), delivery("b").done());
+    assert!(claim(&admitted(a.clone())) < claim(&b) && claim(&admitted(b.clone())) < claim(&a));
     assert_eq!(claim(&a) < claim(&b), uid("a") < uid("b"));
     // Whoever is under way keeps its UPC whatever else turns up.
-    let rival = Facts { rival: Some("other".into()), ..facts() };
+    let rival = Facts { rival: Rival::Better("other".into()), ..facts() };
     assert!(decided(&under_way(Phase::InTransit), &rival).ready.is_yes());
+}
+
+#[test]
+fn while_a_rival_is_being_decided_about_nothing_is_said() {
+    let undecided = Facts { rival: Rival::Undecided, ..facts() };
+    assert_eq!(decide(&delivery("one").done(), &undecided, noon()), Verdict::Wait);
+    assert!(decided(&under_way(Phase::InTransit), &undecided).ready.is_yes(), "one under way has nobody to wait for");
 }
 
 #[test]

@@ -7,9 +7,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use waybill_crds::{Carrier, ConditionType, DeliveryView, Reason, Seller, condition};
 
+use crate::cache::ends::{carrier_is_provisioned, seller_is_provisioned};
 use crate::cache::index::By;
-use crate::cache::{Caches, started};
+use crate::cache::{Caches, admitted, started};
 use crate::context::Context;
+use crate::written::Written;
 
 /// What could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,17 @@ pub(super) struct CarrierFacts {
     pub provisioned: bool,
 }
 
+/// Another live Delivery with the same UPC.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Rival {
+    /// None, or none with a better claim.
+    Nobody,
+    /// It is being decided about this very moment, and may be admitted: a moment later is soon enough to say.
+    Undecided,
+    /// It has the better claim.
+    Better(String),
+}
+
 /// What the decision is made from, besides the Delivery itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Facts {
@@ -57,12 +70,16 @@ pub(super) struct Facts {
     pub seller: Known<SellerFacts>,
     /// None if the Delivery names none.
     pub carrier: Option<Known<CarrierFacts>>,
-    /// The Delivery that has the better claim on the same UPC.
-    pub rival: Option<String>,
+    pub rival: Rival,
     pub stall_after: SignedDuration,
 }
 
-pub(super) async fn dereference(context: &Context, caches: &Caches, delivery: &DeliveryView) -> Result<Facts, Error> {
+pub(super) async fn dereference(
+    context: &Context,
+    caches: &Caches,
+    written: &Written,
+    delivery: &DeliveryView,
+) -> Result<Facts, Error> {
     let namespace = delivery.namespace().unwrap_or_default();
     let seller = match caches.sellers.get(&ObjectRef::new(&delivery.spec.seller).within(&namespace)) {
         Some(seller) => Known::Here(seller_facts(&seller)),
@@ -82,32 +99,27 @@ pub(super) async fn dereference(context: &Context, caches: &Caches, delivery: &D
         auto_create: caches.auto_creates(&namespace),
         seller,
         carrier,
-        rival: rival(caches, &namespace, delivery),
+        rival: rival(caches, written, &namespace, delivery),
         stall_after: signed(context.settings.stall_after.get()),
     })
 }
 
 fn seller_facts(seller: &Seller) -> SellerFacts {
-    let conditions = seller.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
     SellerFacts {
         uid: seller.uid().unwrap_or_default(),
         suspended: seller.spec.suspended,
-        // Not its Ready: orders that cannot be read are the Seller's news, and no reason to call an end unprovisioned.
-        provisioned: [ConditionType::CertificatesIssued, ConditionType::WorkloadReady]
-            .into_iter()
-            .all(|type_| condition::is_true(conditions, type_)),
+        provisioned: seller_is_provisioned(seller),
         stall_after: seller.spec.stall_after.map(|after| signed(after.get())),
     }
 }
 
 fn carrier_facts(carrier: &Carrier) -> CarrierFacts {
-    let conditions = carrier.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
     CarrierFacts {
         uid: carrier.uid().unwrap_or_default(),
         suspended: carrier.spec.suspended,
         revoked: carrier.spec.revoked,
         camera: carrier.spec.camera,
-        provisioned: condition::is_true(conditions, ConditionType::Ready),
+        provisioned: carrier_is_provisioned(carrier),
     }
 }
 
@@ -135,20 +147,28 @@ where
     }
 }
 
-fn rival(caches: &Caches, namespace: &str, delivery: &DeliveryView) -> Option<String> {
+fn rival(caches: &Caches, written: &Written, namespace: &str, delivery: &DeliveryView) -> Rival {
     let same = caches.index.find(By::Upc, namespace, &delivery.spec.upc);
     if same.len() < 2 {
-        return None;
+        return Rival::Nobody;
     }
-    same.iter()
+    let others: Vec<_> = same
+        .iter()
         .filter_map(|name| caches.deliveries.get(&ObjectRef::new(name).within(namespace)))
         .filter(|other| !other.phase().terminal() && other.metadata.uid != delivery.metadata.uid)
-        .find(|other| claim(other) < claim(delivery))
-        .map(|other| other.name_any())
+        .collect();
+    if let Some(better) = others.iter().find(|other| claim(other) < claim(delivery)) {
+        return Rival::Better(better.name_any());
+    }
+    // Whoever is already admitted fears nobody who is not.
+    match !admitted(delivery) && others.iter().any(|other| written.is_unsettled(&**other)) {
+        true => Rival::Undecided,
+        false => Rival::Nobody,
+    }
 }
 
-/// Smaller is better: who is under way, then who was first; the uid decides within one second.
-pub(super) fn claim(delivery: &DeliveryView) -> (bool, Option<jiff::Timestamp>, Option<&str>) {
+/// Smaller is better: who is under way, who is admitted, then who was first; the uid decides within one second.
+pub(super) fn claim(delivery: &DeliveryView) -> (bool, bool, Option<jiff::Timestamp>, Option<&str>) {
     let created = delivery.metadata.creation_timestamp.as_ref().map(|at| at.0);
-    (!started(delivery), created, delivery.metadata.uid.as_deref())
+    (!started(delivery), !admitted(delivery), created, delivery.metadata.uid.as_deref())
 }

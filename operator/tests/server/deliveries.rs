@@ -104,24 +104,93 @@ async fn of_two_deliveries_with_one_upc_the_younger_waits_until_the_older_is_gon
     on_stage("duplicate", &[], |stage| async move {
         let operator = stage.operator();
         stage.ends("acme", "truck").await;
-        let twin = |name: &str| {
-            json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": name},
-                   "spec": {"upc": "same", "seller": "acme", "carrier": "truck"}})
-        };
         stage.apply::<Delivery>(&twin("older")).await;
         stage.becomes::<Delivery>("older", "Ready", "True").await;
-        // Creation times are in whole seconds; within one the uid decides, which is fair but no order of birth.
-        let born = stage.deliveries().get("older").await.expect("there").creation_timestamp().expect("a time").0;
-        eventually("the next second", SOON, || async {
-            if jiff::Timestamp::now().as_second() > born.as_second() { Ok(()) } else { Err("not yet") }
-        })
-        .await;
         stage.apply::<Delivery>(&twin("younger")).await;
         let refused: Delivery = stage.says("younger", "Admitted", "DuplicateUpc").await;
         let message = &refused.status.expect("a status").conditions[0].message;
         assert!(message.contains("older"), "it says which one: {message}");
         stage.deliveries().delete("older", &DeleteParams::default()).await.expect("deleted");
         stage.becomes::<Delivery>("younger", "Ready", "True").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_admitted_a_delivery_keeps_its_upc_even_against_an_older_one() {
+    on_stage("admitted-first", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        operator.stop().await;
+        let older: Delivery = stage.apply(&twin("older")).await;
+        // Creation times are in whole seconds; within one the uid decides, which is no order of birth.
+        let born = older.creation_timestamp().expect("a time").0;
+        eventually("the next second", SOON, || async {
+            if jiff::Timestamp::now().as_second() > born.as_second() { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        stage.apply::<Delivery>(&twin("younger")).await;
+        // As an operator left it that had not seen the other yet.
+        let admitted = json!({"type": "Admitted", "status": "True", "reason": "Admitted", "message": "",
+                              "lastTransitionTime": "2026-11-21T12:00:00Z"});
+        stage.say::<Delivery>("younger", "waybill-operator", admitted).await;
+        let operator = stage.operator();
+        stage.becomes::<Delivery>("younger", "Ready", "True").await;
+        let refused: Delivery = stage.says("older", "Admitted", "DuplicateUpc").await;
+        assert!(refused.status.expect("a status").conditions[0].message.contains("younger"));
+        stage.deliveries().delete("younger", &DeleteParams::default()).await.expect("deleted");
+        stage.becomes::<Delivery>("older", "Ready", "True").await;
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_with_one_upc_made_at_once_one_is_admitted_and_stays_the_one() {
+    on_stage("same-second", &[], |stage| async move {
+        let operator = stage.operator();
+        stage.ends("acme", "truck").await;
+        let writes = Writes::follow(&stage).await;
+        let names: Vec<_> = (0..12).map(|n| format!("d-{n}")).collect();
+        let bodies: Vec<_> = names.iter().map(|name| twin(name)).collect();
+        futures::future::join_all(bodies.iter().map(|body| stage.apply::<Delivery>(body))).await;
+        let judged = eventually("each is judged", SOON, || async {
+            let list = stage.deliveries().list(&ListParams::default()).await.map_err(|why| why.to_string())?;
+            let admitted =
+                |d: &Delivery| d.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Admitted").cloned();
+            let judged: Vec<_> = list.iter().filter_map(|d| Some((d.name_any(), admitted(d)?.status))).collect();
+            if judged.len() == names.len() { Ok(judged) } else { Err(format!("{} judged", judged.len())) }
+        })
+        .await;
+        operator.settled(24.0).await;
+        let admitted: Vec<_> = judged.iter().filter(|(_, status)| status == "True").collect();
+        assert_eq!(admitted.len(), 1, "{judged:?}");
+        for name in &names {
+            assert_eq!(writes.of(name), 2, "{name}: the user's own write and one judgement that stands");
+        }
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_cannot_be_read_are_their_sellers_news_and_hold_no_delivery_up() {
+    on_stage("orders", &[], |stage| async move {
+        // Said before the operator is there, so that the Seller is never Ready.
+        stage.seller("acme").await;
+        let missing = json!({"type": "OrdersAvailable", "status": "False", "reason": "OrdersMissing",
+                             "message": "Secret orders-acme", "lastTransitionTime": "2026-11-21T12:00:00Z"});
+        stage.say::<Seller>("acme", "wb-seller", missing).await;
+        stage.external_carrier("truck").await;
+        stage.delivery("early", "acme", "truck").await;
+        let operator = stage.operator();
+        stage.says::<Seller>("acme", "Ready", "OrdersMissing").await;
+        // Woken by its Seller's pods, not by its Ready.
+        stage.becomes::<Delivery>("early", "Ready", "True").await;
+        stage.delivery("late", "acme", "truck").await;
+        stage.becomes::<Delivery>("late", "Ready", "True").await;
+        stage.says::<Seller>("acme", "Ready", "OrdersMissing").await;
         operator.stop().await;
     })
     .await;
@@ -282,6 +351,12 @@ async fn refusals_are_events_with_the_next_step_and_plain_successes_are_none() {
 }
 
 // === helpers ===
+
+/// Each of these is the same parcel.
+fn twin(name: &str) -> serde_json::Value {
+    json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": name},
+           "spec": {"upc": "same", "seller": "acme", "carrier": "truck"}})
+}
 
 /// As the services write it; the API server cannot check the signature.
 async fn accept(stage: &Stage, name: &str, carrier: &str) -> Delivery {
