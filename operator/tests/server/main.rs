@@ -5,6 +5,9 @@
 
 mod crash;
 mod deliveries;
+mod gate;
+mod identity;
 mod lead;
 mod participants;
 mod stage;
+mod unreadable;

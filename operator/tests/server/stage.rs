@@ -1,7 +1,9 @@
 //! A namespace to work in, another one for the operator itself, and the operator in a runtime of its own, so that it can be killed
 //! between any two of its writes.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
@@ -19,6 +21,8 @@ use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_e2e::objects::Conditions;
 use waybill_e2e::{Namespace, eventually, in_namespace};
 use waybill_operator::Args;
+
+use crate::gate::Gate;
 
 /// How long anything may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -74,7 +78,7 @@ impl Drop for Home {
     }
 }
 
-async fn install_kinds(client: &Client) {
+pub(crate) async fn install_kinds(client: &Client) {
     let api: Api<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> =
         Api::all(client.clone());
     for kind in waybill_crds::all() {
@@ -107,8 +111,17 @@ impl Stage {
         self.replica("operator-0")
     }
 
+    /// The same behind a gate, which may be its death.
+    pub(crate) fn gated(&self, gate: &Arc<Gate>) -> Operator {
+        self.start("operator-0", Some(gate.clone()))
+    }
+
     /// One of several replicas.
     pub(crate) fn replica(&self, pod: &str) -> Operator {
+        self.start(pod, None)
+    }
+
+    fn start(&self, pod: &str, gate: Option<Arc<Gate>>) -> Operator {
         let probes = free_address();
         let probe = probes.to_string();
         let line = [
@@ -130,7 +143,7 @@ impl Stage {
             "--broker-host",
             "waybill-broker.none.svc",
         ];
-        Operator::start(self.namespace.client.clone(), Line::parse_from(line).args, probes)
+        Operator::start(gate, Line::parse_from(line).args, probes)
     }
 
     pub(crate) fn deliveries(&self) -> Api<Delivery> {
@@ -169,6 +182,14 @@ impl Stage {
             + std::fmt::Debug,
     {
         waybill_e2e::objects::apply(&self.namespace, body).await.expect("applied")
+    }
+
+    /// Puts one condition into a status, as `manager` applies it.
+    pub(crate) async fn say<K: Participant>(&self, name: &str, manager: &str, condition: Value) {
+        let body = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name},
+                          "status": {"conditions": [condition]}});
+        let params = PatchParams::apply(manager).force();
+        self.namespace.api::<K>().patch_status(name, &params, &Patch::Apply(&body)).await.expect("said");
     }
 
     /// Waits for a condition's status; answers with the object.
@@ -246,14 +267,14 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    fn start(client: Client, args: Args, probes: SocketAddr) -> Self {
+    fn start(gate: Option<Arc<Gate>>, args: Args, probes: SocketAddr) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         // The client's connections belong to the runtime that made them: this operator gets its own.
         let task = runtime.spawn(async move {
-            drop(client);
             let client = waybill_e2e::Cluster::connect("the operator").await.expect("the cluster was there").client;
+            let client = gate.map_or_else(|| client.clone(), |gate| gate.client(&client));
             waybill_operator::run_on(client, args, token).await
         });
         Self { runtime: Some(runtime), shutdown, task: Some(task), probes }
@@ -326,7 +347,7 @@ async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> 
 /// Every write to the Deliveries of a namespace from now on, by name, as a watch shows them.
 pub(crate) struct Writes {
     task: JoinHandle<()>,
-    seen: std::sync::Arc<std::sync::Mutex<std::collections::BTreeMap<String, usize>>>,
+    seen: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Writes {
@@ -334,7 +355,7 @@ impl Writes {
         let api: Api<waybill_crds::DeliveryView> = stage.namespace.api();
         let version =
             api.list(&Default::default()).await.expect("a list").metadata.resource_version.unwrap_or_default();
-        let seen: std::sync::Arc<std::sync::Mutex<std::collections::BTreeMap<String, usize>>> = Default::default();
+        let seen: Arc<Mutex<BTreeMap<String, usize>>> = Default::default();
         let count = seen.clone();
         let task = tokio::spawn(async move {
             let mut events = api.watch(&Default::default(), &version).await.expect("a watch").boxed();

@@ -7,9 +7,9 @@ use waybill_crds::Reason;
 use waybill_e2e::eventually;
 use waybill_operator::identity::Participant;
 
+use super::openssl::openssl;
+use super::stage::{SOON, Stage, number, on_stage, revoked};
 use crate::gate::Gate;
-use crate::openssl::openssl;
-use crate::stage::{SOON, Stage, number, on_stage, revoked};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_carrier_is_revoked_everywhere_and_a_living_one_is_not() {

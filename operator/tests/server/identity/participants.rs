@@ -13,8 +13,8 @@ use waybill_e2e::eventually;
 use waybill_operator::identity::Participant;
 use waybill_protocol::{CaKey, Custody, KeyStatement, Role, UnixMillis};
 
-use crate::openssl::{does_not_verify, openssl, verifies};
-use crate::stage::{SOON, Stage, on_stage, text};
+use super::openssl::{does_not_verify, openssl, verifies};
+use super::stage::{SOON, Stage, on_stage, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_gets_keys_a_certificate_and_a_statement_over_both() {
@@ -30,7 +30,9 @@ async fn a_seller_gets_keys_a_certificate_and_a_statement_over_both() {
             assert_eq!(secret.labels()["app.kubernetes.io/managed-by"], "waybill-operator");
             assert_eq!(secret.labels()["waybill.dev/seller"], "books");
         }
-        let keys = stage.secret("wb-seller-books-keys").await;
+        let mut keys = stage.secret("wb-seller-books-keys").await;
+        let beside = keys.remove("statement").expect("a statement beside the keys");
+        assert_eq!(Some(STANDARD.encode(beside)), outcome.key_statement, "the very bytes that status shows");
         assert_eq!(keys.keys().collect::<Vec<_>>(), ["commit.key", "ed25519.seed", "x25519.key"]);
         assert!(keys.values().all(|key| key.len() == 32));
         let tls = stage.secret("wb-seller-books-tls").await;
@@ -84,6 +86,7 @@ async fn lost_keys_are_a_persons_decision_and_a_lost_certificate_is_not() {
         let second = operator.ensure(&seller).await;
         assert!(second.refusal.is_none());
         assert_ne!(second.key_statement, first.key_statement, "another TLS key, another statement");
+        assert_eq!(Some(beside(&stage, "wb-seller-books-keys").await), second.key_statement, "the file follows");
         let kept = api.get("wb-seller-books-keys").await.expect("the keys");
         api.delete("wb-seller-books-keys", &DeleteParams::default()).await.expect("deleted");
         let seller = Participant { key_statement: second.key_statement.clone(), ..seller };
@@ -180,7 +183,7 @@ async fn a_carrier_api_is_known_by_its_key_and_leaves_when_asked() {
         for _ in 0..2 {
             operator.identity.remove_carrier_api(&namespace).await.expect("removed");
         }
-        assert!(crate::stage::revoked(&stage.crl().await).0.contains(statement.uid.as_str()));
+        assert!(super::stage::revoked(&stage.crl().await).0.contains(statement.uid.as_str()));
         let again = operator.ensure_carrier_api(&namespace).await;
         assert_ne!(again.key_statement, outcome.key_statement, "a new key is a new identity");
         operator.stop().await;
@@ -245,6 +248,11 @@ async fn trust_is_put_right_when_touched_and_leaves_with_the_last_participant() 
 }
 
 // === helpers ===
+
+/// The statement that lies beside the keys, as status writes it.
+async fn beside(stage: &Stage, secret: &str) -> String {
+    STANDARD.encode(&stage.secret(secret).await["statement"])
+}
 
 fn read(_: &Stage, statement: &str, bundle: &str) -> KeyStatement {
     let keys: Vec<CaKey> = x509_parser::pem::Pem::iter_from_buffer(bundle.as_bytes())

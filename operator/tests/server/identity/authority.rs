@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use waybill_e2e::eventually;
 use waybill_operator::identity::Participant;
 
-use crate::openssl::{does_not_verify, verifies};
-use crate::stage::{SOON, Stage, on_stage, text};
+use super::openssl::{does_not_verify, verifies};
+use super::stage::{SOON, Stage, on_stage, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_operators_at_once_make_one_ca_and_no_number_twice() {

@@ -7,7 +7,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use waybill_e2e::eventually;
 
-use crate::stage::{SOON, on_stage};
+use super::stage::{SOON, on_stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_certificates_cost_few_writes() {

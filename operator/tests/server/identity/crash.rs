@@ -1,6 +1,6 @@
-//! Killed at every single write, before it and after it, the operator ends where an undisturbed one does.
+//! Killed at each of its writes, before it and after it, the operator ends where an undisturbed one does.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -10,40 +10,28 @@ use waybill_crds::{Carrier, Seller};
 use waybill_e2e::eventually;
 use waybill_operator::identity::Participant;
 
+use super::openssl::verifies;
+use super::stage::{Operator, SOON, Stage, on_stage, revoked, text};
 use crate::gate::{Death, Gate};
-use crate::openssl::verifies;
-use crate::stage::{Operator, SOON, Stage, on_stage, revoked, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_write_it_converges() {
     on_stage("crash-sweep", |stage| async move {
-        let gate = Gate::open();
-        let operator = stage.gated(&gate);
-        let cast = cast(&stage).await;
-        play(&operator, &stage, &cast).await;
-        operator.stop().await;
-        end_is_whole(&stage, &cast).await;
-        let writes = gate.writes();
-        assert!(writes > 10, "{writes} writes are all there is to disturb");
-        let mut deaths = 0;
-        for at in 1..=writes {
+        // What two undisturbed runs both write, every run does; requests that meet may share a later write of the same object.
+        let writes: BTreeSet<_> = undisturbed(&stage).await.intersection(&undisturbed(&stage).await).cloned().collect();
+        assert!(writes.len() > 10, "all there is to disturb: {writes:?}");
+        println!("killed before and after each of {writes:#?}");
+        for at in writes {
             for after in [false, true] {
                 clear(&stage).await;
-                deaths += usize::from(disturbed(&stage, Death { at, after }).await);
+                disturbed(&stage, Death { at: at.clone(), after }).await;
             }
         }
-        println!("{deaths} deaths in {} plans over {writes} writes", writes * 2);
-        assert!(deaths + 2 * JOINED >= writes * 2, "{deaths} deaths in {} plans", writes * 2);
     })
     .await;
 }
 
 // === helpers ===
-
-/// Requests that meet share a write (a ledger entry, a list), so one run may take a few writes fewer than another.
-const JOINED: usize = 3;
-/// Looks without a new write, all parts done: then the run is over.
-const STILL: usize = 20;
 
 struct Cast {
     seller: Participant,
@@ -62,50 +50,42 @@ async fn play(operator: &Operator, stage: &Stage, cast: &Cast) {
     stage.home_secret("waybill-broker-admin").await;
 }
 
-/// Answers whether the operator died: a run that took fewer writes ends before the chosen one.
-async fn disturbed(stage: &Stage, death: Death) -> bool {
-    let gate = Gate::with(death);
+/// What is written from nothing to the end.
+async fn undisturbed(stage: &Stage) -> BTreeSet<String> {
+    clear(stage).await;
+    let gate = Gate::open();
     let operator = stage.gated(&gate);
     let cast = cast(stage).await;
-    let (still, last) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    play(&operator, stage, &cast).await;
+    operator.stop().await;
+    end_is_whole(stage, &cast).await;
+    gate.writes().into_iter().collect()
+}
+
+async fn disturbed(stage: &Stage, death: Death) {
+    let gate = Gate::with(death.clone());
+    let operator = stage.gated(&gate);
+    let cast = cast(stage).await;
     // Parts that fail are tried again until the operator is dead, as its reconcilers would.
-    eventually("its death or its end", SOON, || async {
+    let what = format!("{death:?}");
+    let work = eventually(&what, SOON, || async {
         let now = Timestamp::now();
-        let seller = operator.try_ensure(&cast.seller, now).until_dead(&gate).await;
-        let external = operator.try_ensure(&cast.external, now).until_dead(&gate).await;
-        let api = operator.identity.ensure_carrier_api(&stage.namespace.name, now).until_dead(&gate).await;
-        let done = matches!((seller, external, api), (Some(Ok(_)), Some(Ok(_)), Some(Ok(_))));
-        let writes = gate.writes();
-        let quiet = done && last.swap(writes, Ordering::SeqCst) == writes;
-        let looks = if quiet { still.load(Ordering::SeqCst) + 1 } else { 0 };
-        still.store(looks, Ordering::SeqCst);
-        if gate.is_dead() || looks >= STILL { Ok(()) } else { Err(format!("{death:?}: {writes} writes")) }
-    })
-    .await;
-    let died = gate.is_dead();
+        let seller = operator.try_ensure(&cast.seller, now).await;
+        let external = operator.try_ensure(&cast.external, now).await;
+        let api = operator.identity.ensure_carrier_api(&stage.namespace.name, now).await;
+        if gate.is_dead() { Ok(()) } else { Err(format!("{seller:?} {external:?} {api:?} {:?}", gate.writes())) }
+    });
+    tokio::select! {
+        // Whoever waits for an answer then waits for ever.
+        () = gate.died() => {}
+        () = work => {}
+    }
     operator.kill().await;
     let operator = stage.operator();
     play(&operator, stage, &cast).await;
     operator.stop().await;
     end_is_whole(stage, &cast).await;
-    died
 }
-
-/// Awaits a future, but not past the operator's death: it might wait for an answer that never comes.
-trait UntilDead: Future + Sized {
-    async fn until_dead(self, gate: &Gate) -> Option<Self::Output> {
-        let dead = async {
-            while !gate.is_dead() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        tokio::select! {
-            done = self => Some(done),
-            () = dead => None,
-        }
-    }
-}
-impl<F: Future> UntilDead for F {}
 
 async fn end_is_whole(stage: &Stage, cast: &Cast) {
     let ca = text(&stage.home_secret("waybill-ca").await["ca.crt"]);
@@ -120,7 +100,10 @@ async fn end_is_whole(stage: &Stage, cast: &Cast) {
         assert!(serials.contains(&serial(&text(&tls["tls.crt"]))), "it is in the ledger");
     }
     for secret in ["wb-seller-books-keys", "wb-seller-books-label", "waybill-carrier-api-keys"] {
-        assert!(stage.secret(secret).await.values().all(|key| key.len() == 32));
+        let mut keys = stage.secret(secret).await;
+        let stated = keys.remove("statement").is_some_and(|statement| !statement.is_empty());
+        assert_eq!(stated, !secret.ends_with("-label"), "{secret}");
+        assert!(keys.values().all(|key| key.len() == 32));
     }
     let (uids, _) = revoked(&stage.crl().await);
     assert!(!uids.contains(&cast.seller.owner.uid) && !uids.contains(&cast.external.owner.uid));

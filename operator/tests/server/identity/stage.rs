@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace as KubeNamespace, Secret};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::enrol::Keys;
-use waybill_e2e::{Namespace, eventually, in_namespace};
+use waybill_e2e::{Namespace, eventually};
 use waybill_operator::context::Scope;
 use waybill_operator::identity::{Error, Identity, Outcome, Participant, Settings};
 
 use crate::gate::Gate;
 
-pub(crate) const SOON: Duration = Duration::from_secs(90);
+pub(crate) use crate::stage::SOON;
 
 #[derive(Clone)]
 pub(crate) struct Stage {
@@ -34,45 +33,7 @@ where
     F: FnOnce(Stage) -> Fut,
     Fut: Future<Output = ()>,
 {
-    in_namespace(test, &[], |namespace| async move {
-        install_kinds(&namespace.client).await;
-        let home = format!("{}-home", namespace.name);
-        let namespaces: Api<KubeNamespace> = Api::all(namespace.client.clone());
-        let body = json!({"apiVersion": "v1", "kind": "Namespace",
-                          "metadata": {"name": home, "labels": {"waybill.dev/test": "true"}}});
-        let object = serde_json::from_value(body).expect("a namespace");
-        namespaces.create(&PostParams::default(), &object).await.expect("a fresh namespace");
-        let guard = Home { client: namespace.client.clone(), name: home.clone() };
-        story(Stage { namespace, home }).await;
-        drop(guard);
-    })
-    .await;
-}
-
-struct Home {
-    client: Client,
-    name: String,
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let namespaces: Api<KubeNamespace> = Api::all(self.client.clone());
-        let name = self.name.clone();
-        // A test's runtime may end right after; a thread of its own is sure to send it.
-        let removal = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(async { _ = namespaces.delete(&name, &DeleteParams::background()).await });
-        });
-        let _ = removal.join();
-    }
-}
-
-async fn install_kinds(client: &Client) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for kind in waybill_crds::all() {
-        let params = PatchParams::apply("waybill-test").force();
-        api.patch(&kind.name_any(), &params, &Patch::Apply(&kind)).await.expect("our kinds are installed");
-    }
+    crate::stage::on_stage(test, &[], |stage| story(Stage { namespace: stage.namespace, home: stage.home })).await;
 }
 
 /// One operator, as far as identity is concerned.
