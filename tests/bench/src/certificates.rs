@@ -1,29 +1,50 @@
 //! External carriers: keys and signing requests made here, certificates issued and stored by the operator.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
+use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::api::{ListParams, PostParams};
 use waybill_crds::Carrier;
 use waybill_e2e::enrol::Keys;
+use waybill_e2e::ledger;
 
-use crate::cluster::Setting;
-use crate::raw::CLIENTS;
+use crate::audit::{self, tally};
+use crate::cluster::{CLIENTS, Setting, operator};
+use crate::follow::Follower;
 use crate::report::Report;
 
 const DEADLINE: Duration = Duration::from_secs(900);
+const NAME: &str = "c-";
 
 pub(crate) async fn measure(setting: &Setting, count: usize, report: &mut Report) -> Result<()> {
     println!("{count} external carriers: keys and requests …");
     let carriers: Vec<Carrier> = (0..count)
-        .map(|i| Ok(serde_json::from_value(Keys::fresh().carrier(&setting.namespace, &format!("c-{i}")))?))
+        .map(|i| Ok(serde_json::from_value(Keys::fresh().carrier(&setting.namespace, &format!("{NAME}{i}")))?))
         .collect::<Result<_>>()?;
-    let api: Api<Carrier> = Api::namespaced(setting.client.clone(), &setting.namespace);
-    let already = issued(setting).await?;
-    let start = Instant::now();
+    let issued = Follower::start(setting.served(), is_issued).await?;
+    let (process, already) = (operator().await?, issued.count());
+    let before = process.usage()?;
+    println!("{count} external carriers: certificates …");
+    let (begun, start) = (Timestamp::now(), Instant::now());
+    create(setting, carriers).await?;
+    issued.wait(already + count, DEADLINE).await;
+    let took = start.elapsed().as_secs_f64();
+    let after = process.usage()?;
+    report.at_most(&format!("{count} carrier certificates issued and stored"), took, 120.0, "s");
+    report.lost("certificates missing, or of a number the ledger lacks", missing(setting, count).await?, count);
+    let cpu = (after.cpu_seconds - before.cpu_seconds) * 1000.0 / count as f64;
+    report.line("operator's processor time per carrier", format!("{cpu:.2} ms"));
+    report.line("writes of Waybill's meanwhile", tally(audit::since(begun).iter().filter(|w| w.is_waybills())));
+    report.line(&format!("operator RSS with {count} carriers more"), format!("{:.1} MiB", after.rss_kib / 1024.0));
+    Ok(())
+}
+
+async fn create(setting: &Setting, carriers: Vec<Carrier>) -> Result<()> {
+    let api = setting.served::<Carrier>();
     stream::iter(carriers)
         .map(|carrier| {
             let api = api.clone();
@@ -32,35 +53,25 @@ pub(crate) async fn measure(setting: &Setting, count: usize, report: &mut Report
         .buffer_unordered(CLIENTS)
         .try_for_each(|_| async { Ok(()) })
         .await?;
-    wait_issued(setting, already + count).await?;
-    report.at_most(
-        &format!("{count} carrier certificates issued and stored"),
-        start.elapsed().as_secs_f64(),
-        120.0,
-        "s",
-    );
     Ok(())
 }
 
-/// Waits until this many carriers of the namespace hold a certificate.
-pub(crate) async fn wait_issued(setting: &Setting, count: usize) -> Result<()> {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        let have = issued(setting).await?;
-        if have >= count {
-            return Ok(());
-        }
-        ensure!(Instant::now() < end, "only {have} of {count} carriers have a certificate after {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+fn is_issued(carrier: &Carrier) -> bool {
+    carrier.status.as_ref().is_some_and(|status| status.certificate.is_some())
 }
 
-async fn issued(setting: &Setting) -> Result<usize> {
-    let api: Api<Carrier> = Api::namespaced(setting.client.clone(), &setting.namespace);
-    let list = api.list(&ListParams::default().match_any()).await?;
-    Ok(list.iter().filter(|c| c.status.as_ref().is_some_and(|s| s.certificate.is_some())).count())
-}
-
-pub(crate) fn ready(conditions: Option<&[Condition]>) -> bool {
-    conditions.unwrap_or_default().iter().any(|c| c.type_ == "Ready" && c.status == "True")
+/// Those of the carriers made here that hold no certificate of a number of their own which the ledger knows.
+async fn missing(setting: &Setting, count: usize) -> Result<usize> {
+    let known: HashSet<(String, String)> =
+        ledger::entries(&setting.client).await.into_iter().map(|entry| (entry.serial, entry.uid)).collect();
+    let carriers = setting.served::<Carrier>().list(&ListParams::default().match_any()).await?;
+    let made_here = carriers.into_iter().filter(|carrier| carrier.name_any().starts_with(NAME));
+    let serials: HashSet<String> = made_here
+        .filter_map(|carrier| {
+            let uid = carrier.uid()?;
+            let serial = carrier.status?.certificate?.serial;
+            known.contains(&(serial.clone(), uid)).then_some(serial)
+        })
+        .collect();
+    Ok(count.saturating_sub(serials.len()))
 }

@@ -1,46 +1,60 @@
 //! The cluster to measure: a client, the served namespace, and one that nobody serves for the raw baseline.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
 use serde_json::json;
+use waybill_e2e::operator;
+
+use crate::process::Process;
+use crate::report::Report;
+
+/// How many requests are under way at once, in the baseline as in the load.
+pub(crate) const CLIENTS: usize = 16;
 
 /// Where the load goes.
 pub(crate) struct Setting {
     pub(crate) client: Client,
-    pub(crate) config: Config,
+    config: Config,
     pub(crate) namespace: String,
+    /// Served too, and empty.
+    pub(crate) example: String,
     /// Not served by the operator: writes there are the bench's own.
     pub(crate) unserved: String,
-    pub(crate) cluster: String,
-    pub(crate) versions: String,
 }
 
 impl Setting {
-    pub(crate) async fn prepare(kubeconfig: &Path, namespace: &str, cluster: &str) -> Result<Self> {
+    pub(crate) async fn prepare(kubeconfig: &Path, namespace: &str, report: &mut Report) -> Result<Self> {
         let file = Kubeconfig::read_from(kubeconfig).context("failed to read the kubeconfig")?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config.clone())?;
         let server = client.apiserver_version().await.context("failed to reach the API server")?;
-        let unserved = format!("{namespace}-raw");
-        for name in [namespace, &unserved] {
-            let api: Api<Namespace> = Api::all(client.clone());
-            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            api.patch(name, &PatchParams::apply("waybill-bench"), &Patch::Apply(body)).await?;
-        }
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        Ok(Self {
+        report.line("cluster", format!("Kubernetes {}, all of it on these {cores} cores", server.git_version));
+        let setting = Self {
             client,
             config,
             namespace: namespace.into(),
-            unserved,
-            cluster: cluster.into(),
-            versions: format!("Kubernetes {}, {cores} cores, everything on them", server.git_version),
-        })
+            example: format!("{namespace}-example"),
+            unserved: format!("{namespace}-raw"),
+        };
+        let api: Api<Namespace> = Api::all(setting.client.clone());
+        for name in [&setting.namespace, &setting.example, &setting.unserved] {
+            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            api.patch(name, &apply(), &Patch::Apply(body)).await?;
+        }
+        Ok(setting)
+    }
+
+    /// What is in the served namespace.
+    pub(crate) fn served<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     /// The same API server as a service account: policies judge by the account.
@@ -51,4 +65,15 @@ impl Setting {
         config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
         Ok(Client::try_from(config)?)
     }
+}
+
+/// How the bench applies what is its own.
+pub(crate) fn apply() -> PatchParams {
+    PatchParams::apply("waybill-bench").force()
+}
+
+/// The operator's process on this machine.
+pub(crate) async fn operator() -> Result<Process> {
+    let pid = tokio::time::timeout(Duration::from_secs(60), operator::pid()).await.context("no operator runs here")?;
+    Ok(Process(pid))
 }

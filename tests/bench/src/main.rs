@@ -1,41 +1,74 @@
-//! Waybill's figures, measured against the real thing: each printed as a ratio to a baseline of the same run.
+//! Waybill's figures, measured against the real thing: each beside a baseline of the same run or its bar, losses counted.
 //!
-//! Nothing here is a test: machines are noisy. A bar that is missed is printed as missed, with the losses.
+//! Nothing here is a test: machines are noisy. A bar that is missed is printed as missed. Anything lost fails the run.
 
+mod audit;
+mod broker;
 mod certificates;
 mod cluster;
 mod deliveries;
-mod operator_process;
+mod example;
+mod follow;
+mod process;
 mod raw;
 mod report;
+mod sample;
 
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
 
 use crate::cluster::Setting;
 use crate::report::Report;
 
-/// Measures a running Waybill. Start it with `make bench`.
+/// Measures a running Waybill and its broker, and prints a table.
+///
+/// Start it with `make bench`, which makes a cluster of its own and tells where it is; flags go into WAYBILL_BENCH_FLAGS.
+/// Not for a cluster that is in use: it creates thousands of objects and restarts the operator.
 #[derive(Parser)]
 struct Args {
-    /// The kubeconfig of the cluster to measure.
+    /// The kubeconfig of the cluster to measure: a local node, whose processes and audit log are here. The broker needs none.
     #[arg(long, env = "WAYBILL_KUBECONFIG")]
-    kubeconfig: std::path::PathBuf,
-    /// The namespace the operator serves; the load goes there.
-    #[arg(long, env = "WAYBILL_BENCH_NAMESPACE", default_value = "bench")]
+    kubeconfig: Option<std::path::PathBuf>,
+    /// The namespace the operator serves; the load goes there. The example goes to the namespace NAME-example, which it serves too.
+    #[arg(long, value_name = "NAME", env = "WAYBILL_BENCH_NAMESPACE", default_value = "bench")]
     namespace: String,
+    /// What to measure.
+    #[arg(long, value_delimiter = ',', default_values_t = Figure::ALL)]
+    only: Vec<Figure>,
     /// How many Deliveries.
     #[arg(long, default_value_t = 10_000)]
     deliveries: usize,
-    /// How many external carriers.
+    /// How many external carriers get a certificate, and how many are connected to the broker.
     #[arg(long, default_value_t = 10_000)]
     carriers: usize,
     /// How long to watch the idle cluster for writes, in seconds.
     #[arg(long, default_value_t = 600)]
     idle: u64,
-    /// What the control group of the node's pods is called, to find the operator's process.
-    #[arg(long, env = "WAYBILL_CLUSTER", default_value = "")]
-    cluster: String,
+    /// How many rounds the two brokers are measured, in turn.
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Figure {
+    /// `kubectl apply` of the example until both ends are ready.
+    Example,
+    /// Create to Ready, idling, memory, restart.
+    Deliveries,
+    /// Certificates of external carriers.
+    Certificates,
+    /// What one more carrier costs the broker; needs no cluster.
+    Broker,
+}
+
+impl Figure {
+    const ALL: [Self; 4] = [Self::Example, Self::Deliveries, Self::Certificates, Self::Broker];
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
 }
 
 #[tokio::main]
@@ -43,12 +76,49 @@ async fn main() -> Result<()> {
     // Only fails when a provider is already there.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let args = Args::parse();
-    let setting = Setting::prepare(&args.kubeconfig, &args.namespace, &args.cluster).await?;
-    let mut report = Report::new(&setting.versions);
-    let raw = raw::patches_per_second(&setting).await?;
-    report.line("raw status PATCH/s of an equal object (16 clients)", format!("{raw:.0}/s"));
-    deliveries::measure(&setting, args.deliveries, args.idle, raw, &mut report).await?;
-    certificates::measure(&setting, args.carriers, &mut report).await?;
-    report.print();
+    let mut report = Report::default();
+    report.line("load of the machine before (1 min)", process::load());
+    let measured = measure(&args, &mut report).await;
+    report.line("load of the machine after (1 min)", process::load());
+    println!("\n{}", report.table());
+    measured.and(report.outcome())
+}
+
+async fn measure(args: &Args, report: &mut Report) -> Result<()> {
+    let asked = |figure| args.only.contains(&figure);
+    if asked(Figure::Broker) {
+        let load = broker::Load { carriers: args.carriers, rounds: args.rounds };
+        tokio::task::block_in_place(|| broker::measure(load, report)).context("the broker's figures")?;
+    }
+    if args.only == [Figure::Broker] {
+        return Ok(());
+    }
+    let kubeconfig = args.kubeconfig.as_deref().context("no --kubeconfig")?;
+    let setting = Setting::prepare(kubeconfig, &args.namespace, report).await?;
+    if asked(Figure::Example) {
+        example::measure(&setting, kubeconfig, report).await.context("the example's figure")?;
+    }
+    if asked(Figure::Deliveries) {
+        deliveries::measure(&setting, args.deliveries, args.idle, report).await.context("the Deliveries' figures")?;
+    }
+    if asked(Figure::Certificates) {
+        certificates::measure(&setting, args.carriers, report).await.context("the certificates' figures")?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_measured_unless_told_otherwise() {
+        let all = Args::parse_from(["waybill-bench", "--kubeconfig", "k"]);
+        assert_eq!(
+            (all.only.as_slice(), all.deliveries, all.carriers, all.idle),
+            (&Figure::ALL[..], 10_000, 10_000, 600)
+        );
+        let some = Args::parse_from(["waybill-bench", "--kubeconfig", "k", "--only", "broker,example"]);
+        assert_eq!(some.only, [Figure::Broker, Figure::Example]);
+    }
 }
