@@ -20,6 +20,7 @@ pub(crate) enum Domain {
     Event,
     Message,
     Courier,
+    Renewal,
 }
 
 impl Domain {
@@ -29,6 +30,7 @@ impl Domain {
             Self::Event => b"waybill.dev/event",
             Self::Message => b"waybill.dev/message",
             Self::Courier => b"waybill.dev/courier-check",
+            Self::Renewal => b"waybill.dev/renewal-request",
         }
     }
 
@@ -38,6 +40,7 @@ impl Domain {
             Self::Event => "event",
             Self::Message => "message",
             Self::Courier => "courier check",
+            Self::Renewal => "renewal request",
         }
     }
 }
