@@ -85,7 +85,7 @@ impl Distribution {
         tokio::select! {
             () = &mut session => {}
             // Closed counts as lost: nobody watches the Lease any more.
-            _ = self.holds.wait_for(|holds| !holds) => {
+            () = async { drop(self.holds.wait_for(|holds| !holds).await) } => {
                 end.cancel();
                 session.await;
             }

@@ -40,7 +40,8 @@ async fn a_whole_delivery_is_appended_with_all_that_follows_from_its_log() {
         assert!(log.entries().iter().all(|entry| entry.verdict().counts()));
         let status = delivery.status.unwrap();
         assert!(status.finished_at.is_some());
-        for type_ in [ConditionType::Accepted, ConditionType::PickedUp, ConditionType::Delivered, ConditionType::Proven] {
+        for type_ in [ConditionType::Accepted, ConditionType::PickedUp, ConditionType::Delivered, ConditionType::Proven]
+        {
             assert!(is_true(&status.conditions, type_), "{type_:?}");
         }
     })

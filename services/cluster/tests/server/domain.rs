@@ -4,7 +4,9 @@
 use p256::ecdsa::SigningKey as CaSigningKey;
 use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::DecodePrivateKey;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use waybill_protocol::{
     AgreementSecret, Custody, Ed25519Key, Hash, KeyStatement, Name, Role, Signer, Trust, Uid, UnixMillis, version,
 };
@@ -21,6 +23,7 @@ pub(crate) struct Somebody {
     pub(crate) signer: Signer,
     pub(crate) agreement: AgreementSecret,
     pub(crate) seed: [u8; 32],
+    pub(crate) secret: [u8; 32],
     pub(crate) statement: Vec<u8>,
 }
 
@@ -29,7 +32,11 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let signing = CaSigningKey::from_pkcs8_der(&key.serialize_der()).unwrap();
         let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "waybill test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
         Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap(), key: signing }
     }
 
@@ -62,6 +69,12 @@ impl Ca {
         };
         let unsigned = statement.to_be_signed(self.issuer.der()).unwrap();
         let bytes = unsigned.assemble(&self.key.sign(&unsigned.bytes()));
-        Somebody { signer: Signer::new(&bytes, &self.trust(), &seed).unwrap(), agreement, seed, statement: bytes }
+        Somebody {
+            signer: Signer::new(&bytes, &self.trust(), &seed).unwrap(),
+            agreement,
+            seed,
+            secret,
+            statement: bytes,
+        }
     }
 }

@@ -1,0 +1,151 @@
+//! What goes wrong for a parcel, and for a seller.
+
+use serde_json::json;
+use waybill_crds::Phase;
+use waybill_protocol::fact::reason::HoldReason;
+use waybill_protocol::{Fact, Stage};
+
+use crate::agent::{Ending, Manners};
+use crate::stage::{on_stage, on_stage_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_recipient_means_another_attempt_and_after_the_last_one_the_way_back() {
+    on_stage("fails-absent", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({"maxAttempts": 2})).await;
+        let seller = stage.start("seller-0");
+        let endings = [Ending::Absent, Ending::Absent].into();
+        let agent = stage.agent(&truck, &name, Manners { endings, ..Manners::default() }).await;
+        let delivery = stage.becomes(&name, Phase::ReturnToSender).await;
+        assert_eq!(delivery.status.unwrap().attempt, 2);
+        assert_eq!(agent.was_told().len(), 6, "every attempt opens the parts anew");
+        agent.state(Fact::GivenBack);
+        stage.becomes(&name, Phase::Returned).await;
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_parcel_goes_back() {
+    on_stage("fails-refused", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let endings = [Ending::Refused].into();
+        let agent = stage.agent(&truck, &name, Manners { endings, ..Manners::default() }).await;
+        stage.becomes(&name, Phase::ReturnToSender).await;
+        agent.state(Fact::GivenBack);
+        stage.becomes(&name, Phase::Returned).await;
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_called_off_after_the_pick_up_opens_nothing_more_and_comes_back() {
+    on_stage("fails-cancelled", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let halts = Manners { halts_at: Some(Stage::PostalCode), ..Manners::default() };
+        let agent = stage.agent(&truck, &name, halts).await;
+        waits_for(&agent, &[Stage::Country, Stage::PostalCode]).await;
+        stage.change(&name, json!({"cancelled": {"reason": "recipientRequest"}})).await;
+        stage.becomes(&name, Phase::ReturnToSender).await;
+        agent.state(Fact::GivenBack);
+        stage.becomes(&name, Phase::Returned).await;
+        assert_eq!(agent.was_told().len(), 2);
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_carrier_is_cut_off_and_another_one_brings_the_parcel() {
+    on_stage("fails-revoked", |stage| async move {
+        let (truck, drone) = (stage.carrier("truck", false).await, stage.carrier("drone", false).await);
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let first = stage.agent(&truck, &name, halts).await;
+        waits_for(&first, &[Stage::Country]).await;
+        stage.publish_trust(2, &[first.uid.as_str()]).await;
+        stage.becomes(&name, Phase::OnHold).await;
+        let hold = stage.log(&name).await.state().hold().unwrap();
+        assert_eq!(hold.reason, HoldReason::CarrierRevoked);
+
+        stage.change(&name, json!({"carrier": "drone"})).await;
+        let second = stage.agent(&drone, &name, Manners::default()).await;
+        let delivery = stage.becomes(&name, Phase::Delivered).await;
+        assert_eq!(delivery.status.unwrap().carrier_uid.as_deref(), Some(second.uid.as_str()));
+        assert_eq!((first.was_told().len(), second.was_told().len()), (1, 3));
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manual_hand_over_waits_for_the_users_word() {
+    on_stage_with("fails-manual", json!({"handOver": "manual"}), |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let agent = stage.agent(&truck, &name, Manners::default()).await;
+        stage.becomes(&name, Phase::Accepted).await;
+        assert!(agent.was_told().is_empty());
+        stage.change(&name, json!({"handedOver": true})).await;
+        stage.becomes(&name, Phase::Delivered).await;
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_that_vanished_is_followed_by_another_that_goes_on_from_the_log() {
+    on_stage("fails-over", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let first = stage.start("seller-0");
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let agent = stage.agent(&truck, &name, halts).await;
+        waits_for(&agent, &[Stage::Country]).await;
+        first.kill();
+        // Under the same name: the container of a pod that started again.
+        let second = stage.start("seller-0");
+        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
+        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        stage.becomes(&name, Phase::Delivered).await;
+        let released = stage.words(&name).await.iter().filter(|word| *word == "Released").count();
+        assert_eq!(released, 3, "nothing is released twice");
+        second.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_restarts_loses_nothing() {
+    on_stage("fails-broker", |mut stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let agent = stage.agent(&truck, &name, Manners::default()).await;
+        stage.becomes(&name, Phase::PickedUp).await;
+        stage.broker.kill();
+        stage.broker.start();
+        stage.becomes(&name, Phase::Delivered).await;
+        assert_eq!(agent.was_told().len(), 3);
+        seller.stop().await;
+    })
+    .await;
+}
+
+// === helpers ===
+
+async fn waits_for(agent: &crate::agent::Agent, told: &[Stage]) {
+    waybill_e2e::eventually("the agent was told", crate::stage::SOON, || async {
+        let now = agent.was_told();
+        if now == told { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+}

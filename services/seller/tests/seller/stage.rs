@@ -1,0 +1,366 @@
+//! A namespace with a Seller, Carriers and Deliveries as an operator leaves them, a broker, and the seller itself as a task.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::rbac::v1::{Role as RbacRole, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, KeyIdMethod, KeyPair, SanType,
+    SerialNumber,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use waybill_crds::{Carrier, Delivery, Phase, Seller};
+use waybill_e2e::{Namespace, eventually, in_namespace, objects};
+use waybill_protocol::{Log, Role, Trust};
+use waybill_seller::Args;
+
+use crate::domain::{Ca, Somebody};
+use crate::mosquitto::Mosquitto;
+
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// Where one test plays.
+pub(crate) struct Stage {
+    pub(crate) namespace: Namespace,
+    pub(crate) ca: Ca,
+    pub(crate) broker: Mosquitto,
+    pub(crate) seller: Somebody,
+    pub(crate) api: SocketAddr,
+    trust: Trust,
+    files: TempDir,
+    _run: TempDir,
+}
+
+/// A running seller.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), waybill_seller::Error>>,
+    pub(crate) probes: SocketAddr,
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Runs `story` with a Seller whose orders are in its Secret.
+pub(crate) async fn on_stage<F, Fut>(test: &str, story: F)
+where
+    F: FnOnce(Stage) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    on_stage_with(test, json!({}), story).await;
+}
+
+/// The same with this `spec` of the Seller.
+pub(crate) async fn on_stage_with<F, Fut>(test: &str, spec: Value, story: F)
+where
+    F: FnOnce(Stage) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    in_namespace(test, &[], async |namespace| story(Stage::prepare(namespace, spec).await).await).await;
+}
+
+impl Stage {
+    async fn prepare(namespace: Namespace, spec: Value) -> Self {
+        define(&namespace).await;
+        let ca = Ca::new();
+        let seller = made::<Seller>(&namespace, "acme", spec).await;
+        let seller = ca.somebody(Role::Seller, &namespace.name, "acme", &seller.uid().unwrap());
+        let (run, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let label_key: [u8; 32] = rand::random();
+        write_broker(run.path(), &ca);
+        write_seller(files.path(), &ca, &seller, &label_key);
+        let mut broker = Mosquitto::prepare(run.path(), files.path());
+        broker.start();
+        let trust = ca.trust();
+        let api = free_address();
+        let stage = Self { namespace, ca, broker, seller, api, trust, files, _run: run };
+        stage.publish_trust(1, &[]).await;
+        stage.orders(&["UPC_1", "UPC_2", "UPC_3"]).await;
+        stage
+    }
+
+    /// Orders with marker texts for these UPCs.
+    pub(crate) async fn orders(&self, upcs: &[&str]) {
+        objects::orders(&self.namespace, "acme", upcs).await;
+    }
+
+    /// The seller, as a pod of this name.
+    pub(crate) fn start(&self, pod: &str) -> Running {
+        let account = self.namespace.cluster.as_account(&self.namespace.name, "wb-seller-acme");
+        let (probes, stop) = (free_address(), CancellationToken::new());
+        let path = |name: &str| self.files.path().join(name).display().to_string();
+        let line = [
+            ("--namespace", self.namespace.name.clone()),
+            ("--name", "acme".into()),
+            ("--uid", self.seller.signer.uid().to_string()),
+            ("--pod", pod.into()),
+            ("--broker", self.broker.ports.sellers.to_string()),
+            ("--tls-dir", path("tls")),
+            ("--keys-dir", path("keys")),
+            ("--label-dir", path("label")),
+            ("--seller-api", format!("https://{}", self.api)),
+            ("--listen", self.api.to_string()),
+            ("--probe-addr", probes.to_string()),
+        ];
+        let words = line.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
+        let args = Line::parse_from(std::iter::once("seller".to_owned()).chain(words)).args;
+        let task = tokio::spawn(waybill_seller::run_on(account, args, stop.clone()));
+        Running { stop, task, probes }
+    }
+
+    /// A Carrier with keys, as the operator leaves it.
+    pub(crate) async fn carrier(&self, name: &str, camera: bool) -> Somebody {
+        let carrier = made::<Carrier>(&self.namespace, name, json!({"kind": "truck", "camera": camera})).await;
+        let somebody = self.ca.somebody(Role::Carrier, &self.namespace.name, name, &carrier.uid().unwrap());
+        self.state::<Carrier>(name, &somebody).await;
+        somebody
+    }
+
+    async fn state<K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>>(
+        &self,
+        name: &str,
+        somebody: &Somebody,
+    ) where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        use base64::Engine;
+        let statement = base64::engine::general_purpose::STANDARD.encode(&somebody.statement);
+        let patch = json!({"status": {"keyStatement": statement}});
+        let api: Api<K> = self.namespace.api();
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// A Delivery the operator finds ready.
+    pub(crate) async fn delivery(&self, upc: &str, carrier: &str, spec: Value) -> String {
+        let mut body = json!({"upc": upc, "seller": "acme", "carrier": carrier});
+        body.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let name = upc.to_lowercase().replace('_', "-");
+        let delivery = made::<Delivery>(&self.namespace, &name, body).await;
+        self.ready(&name).await;
+        let _ = delivery;
+        name
+    }
+
+    /// What the operator says once both ends are there.
+    pub(crate) async fn ready(&self, name: &str) {
+        let ready = json!([{"type": "Ready", "status": "True", "reason": "Provisioned", "message": "both ends",
+                            "lastTransitionTime": Timestamp::from_second(0).unwrap().to_string()}]);
+        let status = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": name},
+                            "status": {"conditions": ready}});
+        let params = PatchParams::apply("waybill-operator").force();
+        let api: Api<Delivery> = self.namespace.api();
+        api.patch_status(name, &params, &Patch::Apply(status)).await.unwrap();
+    }
+
+    pub(crate) async fn change(&self, name: &str, spec: Value) {
+        let api: Api<Delivery> = self.namespace.api();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, name: &str) -> Delivery {
+        self.namespace.api::<Delivery>().get(name).await.unwrap()
+    }
+
+    /// The log of a Delivery, as anybody reads it.
+    pub(crate) fn read(&self, delivery: &Delivery) -> Log {
+        waybill_cluster::custody::read(delivery, self.seller.signer.uid(), &self.trust).unwrap()
+    }
+
+    pub(crate) async fn log(&self, name: &str) -> Log {
+        self.read(&self.get(name).await)
+    }
+
+    /// The events of a log that count, in words.
+    pub(crate) async fn words(&self, name: &str) -> Vec<String> {
+        let log = self.log(name).await;
+        log.entries()
+            .iter()
+            .map(|entry| {
+                assert!(entry.verdict().is_genuine(), "{:?}", entry.verdict());
+                entry.event().unwrap().event().kind().to_string()
+            })
+            .collect()
+    }
+
+    /// Waits for a phase.
+    pub(crate) async fn becomes(&self, name: &str, phase: Phase) -> Delivery {
+        eventually(&format!("{name} is {phase}"), SOON, || async {
+            let delivery = self.get(name).await;
+            if delivery.phase() == phase {
+                Ok(delivery)
+            } else {
+                Err(format!("{} {:?}", delivery.phase(), self.words(name).await))
+            }
+        })
+        .await
+    }
+
+    /// Waits until this is the last event.
+    pub(crate) async fn says(&self, name: &str, event: &str) {
+        eventually(&format!("{name} says {event}"), SOON, || async {
+            let words = self.words(name).await;
+            if words.iter().any(|word| word == event) { Ok(()) } else { Err(format!("{words:?}")) }
+        })
+        .await;
+    }
+
+    /// ConfigMap `waybill-trust`.
+    pub(crate) async fn publish_trust(&self, number: u64, revoked: &[&str]) {
+        let entries: Vec<Value> = revoked.iter().map(|uid| json!({"serial": "0a", "uid": uid})).collect();
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "waybill-trust"}, "data": {
+            "ca.crt": self.ca.pem(), "revoked.json": json!({"number": number, "entries": entries}).to_string(),
+        }});
+        objects::apply::<ConfigMap>(&self.namespace, &body).await.unwrap();
+    }
+
+    /// Replaces one order.
+    pub(crate) async fn order(&self, upc: &str, order: &Value) {
+        let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-acme"},
+                          "stringData": {upc: order.to_string()}});
+        objects::apply::<Secret>(&self.namespace, &body).await.unwrap();
+    }
+}
+
+impl Running {
+    /// Waits until it distributes.
+    pub(crate) async fn ready(&self) {
+        eventually("the seller is ready", SOON, || async {
+            let answer = reqwest::get(format!("http://{}/readyz", self.probes)).await.map_err(|why| why.to_string())?;
+            if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_default()) }
+        })
+        .await;
+    }
+
+    /// As a kubelet ends it.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    /// As a power cut ends it.
+    pub(crate) fn kill(self) {
+        self.task.abort();
+    }
+}
+
+async fn define(namespace: &Namespace) {
+    let api: Api<CustomResourceDefinition> = Api::all(namespace.client.clone());
+    for kind in waybill_crds::all() {
+        let params = PatchParams::apply("waybill-test").force();
+        api.patch(&kind.name_any(), &params, &Patch::Apply(&kind)).await.unwrap();
+        let established = kube::runtime::wait::conditions::is_crd_established();
+        kube::runtime::wait::await_condition(api.clone(), &kind.name_any(), established).await.unwrap();
+    }
+    // What the operator grants, no more.
+    let group = waybill_crds::GROUP;
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let role = json!({"metadata": {"name": "wb-seller-acme"}, "rules": [
+        rule("", &["secrets", "configmaps"], &["list", "watch"]),
+        rule(group, &["sellers"], &["list", "watch"]),
+        rule(group, &["sellers/status", "deliveries/status"], &["patch"]),
+        rule(group, &["deliveries", "carriers"], &["get", "list", "watch"]),
+        rule("coordination.k8s.io", &["leases"], &["create", "get", "list", "watch", "patch"]),
+    ]});
+    let binding = json!({"metadata": {"name": "wb-seller-acme"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "wb-seller-acme"},
+        "subjects": [{"kind": "ServiceAccount", "name": "wb-seller-acme", "namespace": namespace.name}]});
+    let params = PostParams::default();
+    namespace.api::<RbacRole>().create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
+    namespace.api::<RoleBinding>().create(&params, &serde_json::from_value(binding).unwrap()).await.unwrap();
+}
+
+/// An object no operator touches. Right after its definition is established, a server may still not know it.
+async fn made<K>(namespace: &Namespace, name: &str, spec: Value) -> K
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let paused = BTreeMap::from([(waybill_crds::annotation::PAUSED, "true")]);
+    let body = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
+                      "metadata": {"name": name, "annotations": paused}, "spec": spec});
+    eventually(name, SOON, || objects::apply::<K>(namespace, &body)).await
+}
+
+/// A certificate with this uid as its name, and its key.
+pub(crate) fn leaf(ca: &Ca, uid: &str) -> (String, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, uid);
+    params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
+    params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, &ca.issuer).unwrap().pem(), key.serialize_pem())
+}
+
+fn write_broker(run: &Path, ca: &Ca) {
+    let (certificate, key) = leaf(ca, "broker");
+    let now = time::OffsetDateTime::now_utc();
+    let list = CertificateRevocationListParams {
+        this_update: now - time::Duration::hours(1),
+        next_update: now + time::Duration::days(90),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(&ca.issuer).unwrap().pem().unwrap();
+    let acl = |role: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/waybill/files/broker");
+        fs::read_to_string(folder.join(format!("acl-{role}"))).unwrap()
+    };
+    for (name, content) in [
+        ("server.crt", certificate),
+        ("server.key", key),
+        ("participants-ca.crt", ca.pem()),
+        ("admin-ca.crt", ca.pem()),
+        ("crl.pem", list),
+        ("acl-carriers", acl("carriers")),
+        ("acl-sellers", acl("sellers")),
+        ("acl-admin", acl("admin")),
+    ] {
+        fs::write(run.join(name), content).unwrap();
+    }
+}
+
+fn write_seller(dir: &Path, ca: &Ca, seller: &Somebody, label_key: &[u8; 32]) {
+    let (certificate, key) = leaf(ca, seller.signer.uid().as_str());
+    let (commit, bundle): ([u8; 32], String) = (rand::random(), ca.pem());
+    let files: [(&str, &[u8]); 8] = [
+        ("tls/tls.crt", certificate.as_bytes()),
+        ("tls/tls.key", key.as_bytes()),
+        ("tls/ca.crt", bundle.as_bytes()),
+        ("keys/ed25519.seed", &seller.seed),
+        ("keys/x25519.key", &seller.secret),
+        ("keys/commit.key", &commit),
+        ("keys/statement", &seller.statement),
+        ("label/label.key", label_key),
+    ];
+    for (name, content) in files {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
