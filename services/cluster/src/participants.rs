@@ -121,6 +121,11 @@ impl<K: Participant> Participants<K> {
         listed || self.object_of(uid).is_some_and(|object| object.is_revoked())
     }
 
+    /// Who is cut off: for those who must act when the list changes.
+    pub fn revocations(&self) -> Revocations {
+        self.revocations.clone()
+    }
+
     /// Everybody, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.objects.all()

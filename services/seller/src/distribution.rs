@@ -6,6 +6,7 @@ mod facts;
 mod label;
 mod office;
 mod say;
+mod watched;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use waybill_link::{Link, LinkMetrics, Settings, SettingsError};
 use crate::metrics::SellerMetrics;
 use office::Office;
 
-pub(crate) use office::Watched;
+pub(crate) use watched::Watched;
 use waybill_cluster::lease::holder;
 
 /// What distribution is made of.

@@ -36,9 +36,9 @@ pub(crate) struct Now {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The cluster says something new.
-    Known(Facts),
+    Known(Box<Facts>),
     /// The write under way ended, well or in a conflict; this is how things are now.
-    Written(Facts),
+    Written(Box<Facts>),
     /// It failed, and who knows what is there.
     NotWritten,
     /// The carrier said this, and certainly said it.
@@ -55,7 +55,7 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Append these to the log of that very object.
-    Append { delivery: Arc<Delivery>, log: Log, events: Vec<SignedEvent> },
+    Append { delivery: Arc<Delivery>, log: Box<Log>, events: Vec<SignedEvent> },
     /// Read this part, of this UPC, for this release.
     Fetch { upc: String, stage: Stage, released: EventId },
     /// Ask the order system for the whole order.
@@ -67,7 +67,7 @@ pub(crate) enum Effect {
 /// The seller's side of one delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Case {
-    pub(super) facts: Option<Facts>,
+    pub(super) facts: Option<Box<Facts>>,
     /// With an order system: the order, while this delivery needs it.
     read: Option<OrderData>,
     heard: Vec<(Instant, SignedEvent)>,
@@ -78,8 +78,34 @@ pub(crate) struct Case {
     part: Option<(EventId, Part)>,
     /// The carrier has what was said about this, durably.
     pub(super) received: Option<EventId>,
+    /// Of writes, and of what is read of the order: one does not wait for the other.
+    write: Retry,
+    address: Retry,
+}
+
+/// Tries of something that fails, further and further apart.
+#[derive(Debug, Default)]
+struct Retry {
     failures: u32,
-    retry_at: Option<Instant>,
+    at: Option<Instant>,
+}
+
+impl Retry {
+    fn failed(&mut self, now: Now) {
+        let pause = RETRY.0.saturating_mul(1 << self.failures.min(16)).min(RETRY.1);
+        self.failures = self.failures.saturating_add(1);
+        self.at = Some(now.instant + pause);
+    }
+
+    fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether it may be tried now.
+    fn is_due(&mut self, now: Now) -> bool {
+        self.at.take_if(|at| *at <= now.instant);
+        self.at.is_none()
+    }
 }
 
 impl Case {
@@ -90,12 +116,12 @@ impl Case {
             Input::Known(facts) => self.know(facts),
             Input::Written(facts) => {
                 self.writing = false;
-                self.succeeded();
+                self.write.succeeded();
                 self.know(facts);
             }
             Input::NotWritten => {
                 self.writing = false;
-                self.failed(now);
+                self.write.failed(now);
             }
             Input::Heard(said, carrier) => self.hear(*said, &carrier, now, &mut effects),
             Input::Fetched(released, part) => self.fetched(released, part, now),
@@ -108,16 +134,15 @@ impl Case {
 
     /// When to look again without being asked.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        if self.writing {
-            return None;
-        }
-        self.retry_at.or_else(|| self.heard.iter().map(|(since, event)| *since + patience(event)).min())
+        let heard = || self.heard.iter().map(|(since, event)| *since + patience(event)).min();
+        let write = if self.writing { None } else { self.write.at.or_else(heard) };
+        [write, self.address.at].into_iter().flatten().min()
     }
 
     /// Whether nothing will happen here any more.
     pub(crate) fn is_over(&self) -> bool {
         let over = |facts: &Facts| facts.log.state().phase().is_terminal();
-        !self.writing && self.facts.as_ref().is_some_and(over)
+        !self.writing && self.facts.as_deref().is_some_and(over)
     }
 
     /// The order, wherever it comes from.
@@ -134,7 +159,7 @@ impl Case {
         self.part.as_ref().filter(|(of, _)| of == released).map(|(_, part)| part)
     }
 
-    fn know(&mut self, facts: Facts) {
+    fn know(&mut self, facts: Box<Facts>) {
         self.heard.retain(|(_, event)| facts.log.event(&event.id()).is_none());
         let open = facts.log.state().unanswered().map(|(_, released)| released);
         // What is no longer open is not kept.
@@ -170,7 +195,7 @@ impl Case {
         self.fetching.take_if(|fetching| *fetching == released);
         match part {
             Ok(part) => {
-                self.succeeded();
+                self.address.succeeded();
                 let stage = part.stage();
                 let same = self.order().is_some_and(|order| order.order.part(stage) == part);
                 if same {
@@ -178,10 +203,10 @@ impl Case {
                 } else {
                     // The order changed meanwhile. What is committed to follows first.
                     self.read = None;
-                    self.failed(now);
+                    self.address.failed(now);
                 }
             }
-            Err(_) => self.failed(now),
+            Err(_) => self.address.failed(now),
         }
     }
 
@@ -189,41 +214,29 @@ impl Case {
         self.reading = false;
         match order {
             Ok(order) => {
-                self.succeeded();
+                self.address.succeeded();
                 self.read = Some(OrderData::without_salt(order));
             }
-            Err(_) => self.failed(now),
+            Err(_) => self.address.failed(now),
         }
-    }
-
-    fn succeeded(&mut self) {
-        self.failures = 0;
-        self.retry_at = None;
-    }
-
-    fn failed(&mut self, now: Now) {
-        let pause = RETRY.0.saturating_mul(1 << self.failures.min(16)).min(RETRY.1);
-        self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now.instant + pause);
     }
 
     fn react(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.retry_at.is_some_and(|at| now.instant < at) {
-            return;
-        }
-        self.retry_at = None;
+        let may_write = !self.writing && self.write.is_due(now);
         let Some(facts) = &self.facts else { return };
-        if !self.writing {
+        if may_write {
             let events = self.due_events(facts, now);
             if !events.is_empty() {
-                let (delivery, log) = (Arc::clone(&facts.delivery), facts.log.clone());
+                let (delivery, log) = (Arc::clone(&facts.delivery), Box::new(facts.log.clone()));
                 effects.push(Effect::Append { delivery, log, events });
                 self.writing = true;
             }
             // What was heard long enough ago and is not wanted will not be wanted later; its author says it again.
             self.heard.retain(|(since, event)| now.instant < *since + patience(event));
         }
-        self.ask_for_address(effects);
+        if self.address.is_due(now) {
+            self.ask_for_address(effects);
+        }
     }
 
     fn ask_for_address(&mut self, effects: &mut Vec<Effect>) {

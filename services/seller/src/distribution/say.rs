@@ -4,7 +4,7 @@
 use waybill_protocol::seller_to_carrier::{Message, Offer, Token};
 use waybill_protocol::{
     Author, Bytes, Conversation, Custody, EventId, Hash, KeyStatement, Kind, Log, Outgoing, Phase, Recipient, Stage,
-    Uid, UnixMillis, Upc, version,
+    Uid, UnixMillis, Upc, commitment, version,
 };
 
 use super::case::Case;
@@ -112,12 +112,14 @@ impl Case {
     fn part_message(&self, facts: &Facts, stage: Stage, released: &EventId, now: UnixMillis) -> Option<Message> {
         let (part, order) = (self.part(released)?, self.order()?);
         let uid = facts.uid();
+        let salt = order.salt(&facts.keys, uid, stage);
+        // An order that changed a moment ago is committed to anew first; nothing else would be believed.
+        let committed = facts.log.state().commitments()?.of(stage);
+        if commitment(uid, part, &salt) != committed {
+            return None;
+        }
         let token = facts.keys.tokens.link(uid.as_str(), &facts.delivery.spec.upc, stage, now);
-        Some(Message::Part {
-            part: Bytes(part.encode()),
-            salt: order.salt(&facts.keys, uid, stage),
-            token: Token::new(token).ok()?,
-        })
+        Some(Message::Part { part: Bytes(part.encode()), salt, token: Token::new(token).ok()? })
     }
 }
 

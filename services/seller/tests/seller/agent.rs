@@ -23,7 +23,8 @@ use waybill_protocol::{
 };
 
 use crate::domain::Somebody;
-use crate::stage::{Stage as Scene, leaf};
+use crate::files::leaf;
+use crate::stage::Stage as Scene;
 
 /// How it carries.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +103,7 @@ impl Scene {
         let mut play = Play {
             conversation: Conversation { seller, carrier: carrier.clone(), delivery: uid },
             journal: Log::new(subject, &trust),
-            api: self.namespace.api(),
+            api: self.carrier_api(),
             name: name.to_owned(),
             told: Arc::clone(&told),
             own: own.clone(),

@@ -124,6 +124,27 @@ async fn a_seller_that_vanished_is_followed_by_another_that_goes_on_from_the_log
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_when_the_holder_leaves_in_good_order() {
+    on_stage("fails-standby", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let first = stage.start("seller-0");
+        first.ready().await;
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let agent = stage.agent(&truck, &name, halts).await;
+        waits_for(&agent, &[Stage::Country]).await;
+        let second = stage.replica("seller-1");
+        second.ready().await;
+        first.stop().await;
+        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
+        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        stage.becomes(&name, Phase::Delivered).await;
+        second.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_restarts_loses_nothing() {
     on_stage("fails-broker", |mut stage| async move {
         let truck = stage.carrier("truck", false).await;

@@ -9,6 +9,7 @@ mod api;
 #[path = "../../../cluster/tests/server/domain.rs"]
 mod domain;
 mod failures;
+mod files;
 #[path = "../../../broker/tests/broker/mosquitto.rs"]
 #[allow(dead_code, reason = "shared with the broker's tests, which stop and signal it too")]
 mod mosquitto;

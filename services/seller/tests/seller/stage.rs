@@ -1,23 +1,19 @@
 //! A namespace with a Seller, Carriers and Deliveries as an operator leaves them, a broker, and the seller itself as a task.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::{Role as RbacRole, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
-use rcgen::{
-    CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, KeyIdMethod, KeyPair, SanType,
-    SerialNumber,
-};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -28,6 +24,7 @@ use waybill_protocol::{Log, Role, Trust};
 use waybill_seller::Args;
 
 use crate::domain::{Ca, Somebody};
+use crate::files::{write_broker, write_seller};
 use crate::mosquitto::Mosquitto;
 
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -102,6 +99,15 @@ impl Stage {
 
     /// The seller, as a pod of this name.
     pub(crate) fn start(&self, pod: &str) -> Running {
+        self.start_at(pod, self.api)
+    }
+
+    /// Another replica of it, with a Seller API of its own.
+    pub(crate) fn replica(&self, pod: &str) -> Running {
+        self.start_at(pod, free_address())
+    }
+
+    fn start_at(&self, pod: &str, api: SocketAddr) -> Running {
         let account = self.namespace.cluster.as_account(&self.namespace.name, "wb-seller-acme");
         let (probes, stop) = (free_address(), CancellationToken::new());
         let path = |name: &str| self.files.path().join(name).display().to_string();
@@ -114,8 +120,8 @@ impl Stage {
             ("--tls-dir", path("tls")),
             ("--keys-dir", path("keys")),
             ("--label-dir", path("label")),
-            ("--seller-api", format!("https://{}", self.api)),
-            ("--listen", self.api.to_string()),
+            ("--seller-api", format!("https://{api}")),
+            ("--listen", api.to_string()),
             ("--probe-addr", probes.to_string()),
         ];
         let words = line.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
@@ -128,21 +134,13 @@ impl Stage {
     pub(crate) async fn carrier(&self, name: &str, camera: bool) -> Somebody {
         let carrier = made::<Carrier>(&self.namespace, name, json!({"kind": "truck", "camera": camera})).await;
         let somebody = self.ca.somebody(Role::Carrier, &self.namespace.name, name, &carrier.uid().unwrap());
-        self.state::<Carrier>(name, &somebody).await;
+        self.state(name, &somebody).await;
         somebody
     }
 
-    async fn state<K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>>(
-        &self,
-        name: &str,
-        somebody: &Somebody,
-    ) where
-        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-    {
-        use base64::Engine;
-        let statement = base64::engine::general_purpose::STANDARD.encode(&somebody.statement);
-        let patch = json!({"status": {"keyStatement": statement}});
-        let api: Api<K> = self.namespace.api();
+    async fn state(&self, name: &str, somebody: &Somebody) {
+        let patch = json!({"status": {"keyStatement": STANDARD.encode(&somebody.statement)}});
+        let api: Api<Carrier> = Api::namespaced(self.operator(), &self.namespace.name);
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
@@ -164,8 +162,18 @@ impl Stage {
         let status = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": name},
                             "status": {"conditions": ready}});
         let params = PatchParams::apply("waybill-operator").force();
-        let api: Api<Delivery> = self.namespace.api();
+        let api: Api<Delivery> = Api::namespaced(self.operator(), &self.namespace.name);
         api.patch_status(name, &params, &Patch::Apply(status)).await.unwrap();
+    }
+
+    /// The accounts beside the seller's, so that the policies of the chart may be in force here too.
+    fn operator(&self) -> Client {
+        self.namespace.cluster.as_account("waybill-system", "waybill-operator")
+    }
+
+    pub(crate) fn carrier_api(&self) -> Api<Delivery> {
+        let account = self.namespace.cluster.as_account(&self.namespace.name, "waybill-carrier-api");
+        Api::namespaced(account, &self.namespace.name)
     }
 
     pub(crate) async fn change(&self, name: &str, spec: Value) {
@@ -270,16 +278,25 @@ async fn define(namespace: &Namespace) {
     // What the operator grants, no more.
     let group = waybill_crds::GROUP;
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
-    let role = json!({"metadata": {"name": "wb-seller-acme"}, "rules": [
+    let seller = [
         rule("", &["secrets", "configmaps"], &["list", "watch"]),
         rule(group, &["sellers"], &["list", "watch"]),
         rule(group, &["sellers/status", "deliveries/status"], &["patch"]),
         rule(group, &["deliveries", "carriers"], &["get", "list", "watch"]),
         rule("coordination.k8s.io", &["leases"], &["create", "get", "list", "watch", "patch"]),
-    ]});
-    let binding = json!({"metadata": {"name": "wb-seller-acme"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "wb-seller-acme"},
-        "subjects": [{"kind": "ServiceAccount", "name": "wb-seller-acme", "namespace": namespace.name}]});
+    ];
+    let api = [rule(group, &["deliveries"], &["get"]), rule(group, &["deliveries/status"], &["patch"])];
+    let operator = [rule(group, &["deliveries/status", "carriers/status"], &["patch"])];
+    grant(namespace, (&namespace.name, "wb-seller-acme"), &seller).await;
+    grant(namespace, (&namespace.name, "waybill-carrier-api"), &api).await;
+    grant(namespace, ("waybill-system", "waybill-operator"), &operator).await;
+}
+
+async fn grant(namespace: &Namespace, (home, account): (&str, &str), rules: &[Value]) {
+    let role = json!({"metadata": {"name": account}, "rules": rules});
+    let binding = json!({"metadata": {"name": account},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": home}]});
     let params = PostParams::default();
     namespace.api::<RbacRole>().create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
     namespace.api::<RoleBinding>().create(&params, &serde_json::from_value(binding).unwrap()).await.unwrap();
@@ -297,68 +314,6 @@ where
     let body = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
                       "metadata": {"name": name, "annotations": paused}, "spec": spec});
     eventually(name, SOON, || objects::apply::<K>(namespace, &body)).await
-}
-
-/// A certificate with this uid as its name, and its key.
-pub(crate) fn leaf(ca: &Ca, uid: &str) -> (String, String) {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, uid);
-    params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
-    params.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, &ca.issuer).unwrap().pem(), key.serialize_pem())
-}
-
-fn write_broker(run: &Path, ca: &Ca) {
-    let (certificate, key) = leaf(ca, "broker");
-    let now = time::OffsetDateTime::now_utc();
-    let list = CertificateRevocationListParams {
-        this_update: now - time::Duration::hours(1),
-        next_update: now + time::Duration::days(90),
-        crl_number: SerialNumber::from(1_u64),
-        issuing_distribution_point: None,
-        revoked_certs: Vec::new(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    let list = list.signed_by(&ca.issuer).unwrap().pem().unwrap();
-    let acl = |role: &str| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/waybill/files/broker");
-        fs::read_to_string(folder.join(format!("acl-{role}"))).unwrap()
-    };
-    for (name, content) in [
-        ("server.crt", certificate),
-        ("server.key", key),
-        ("participants-ca.crt", ca.pem()),
-        ("admin-ca.crt", ca.pem()),
-        ("crl.pem", list),
-        ("acl-carriers", acl("carriers")),
-        ("acl-sellers", acl("sellers")),
-        ("acl-admin", acl("admin")),
-    ] {
-        fs::write(run.join(name), content).unwrap();
-    }
-}
-
-fn write_seller(dir: &Path, ca: &Ca, seller: &Somebody, label_key: &[u8; 32]) {
-    let (certificate, key) = leaf(ca, seller.signer.uid().as_str());
-    let (commit, bundle): ([u8; 32], String) = (rand::random(), ca.pem());
-    let files: [(&str, &[u8]); 8] = [
-        ("tls/tls.crt", certificate.as_bytes()),
-        ("tls/tls.key", key.as_bytes()),
-        ("tls/ca.crt", bundle.as_bytes()),
-        ("keys/ed25519.seed", &seller.seed),
-        ("keys/x25519.key", &seller.secret),
-        ("keys/commit.key", &commit),
-        ("keys/statement", &seller.statement),
-        ("label/label.key", label_key),
-    ];
-    for (name, content) in files {
-        let path = dir.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
 }
 
 fn free_address() -> SocketAddr {
