@@ -18,6 +18,18 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_TLS_DIR", default_value = "/etc/waybill/tls", value_name = "DIR")]
     pub tls_dir: PathBuf,
 
+    /// Folder with ed25519.seed, the key that signs view tokens; followed while running
+    #[arg(long, env = "WAYBILL_KEYS_DIR", default_value = "/etc/waybill/keys", value_name = "DIR")]
+    pub keys_dir: PathBuf,
+
+    /// Uid of this Carrier API's identity: the issuer of view tokens
+    #[arg(long, env = "WAYBILL_UID")]
+    pub uid: String,
+
+    /// Where photos and the hashes of grants are kept: file:///folder, or s3://bucket/prefix with the usual AWS_ variables
+    #[arg(long, env = "WAYBILL_PHOTOS_URL", default_value = "file:///photos", value_name = "URL")]
+    pub photos_url: String,
+
     /// Address of the Carrier API
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5001", value_name = "ADDR")]
     pub listen: SocketAddr,

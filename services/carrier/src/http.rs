@@ -1,47 +1,45 @@
 //! The Carrier API's routes. Everything else is answered by the chassis, in one shape.
+//!
+//! Three kinds of clients: agents (certificate and token), viewers (token alone), users of the cluster (a Kubernetes token).
+//! Handlers are thin: who asks is settled by an extractor, what follows by `report`, `view`, `photo`, `grants`.
 
-mod handlers;
+mod access;
+mod agent;
+mod photos;
+mod problems;
+mod renewal;
+mod shipment;
+mod viewers;
 
-use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::photo::MAX_BYTES;
+use crate::service::Service;
+
+pub(crate) use photos::folder as photos_of;
 
 /// All routes, without the layers every service has.
-pub fn router() -> Router {
-    Router::new().route("/", get(handlers::alive))
+pub(crate) fn router(service: Service) -> Router {
+    let agents = Router::new()
+        .route("/api/agent/deliveries", get(agent::deliveries))
+        .route("/api/agent/deliveries/{uid}/log", get(agent::log))
+        .route("/api/agent/deliveries/{uid}/photos", put(photos::put).layer(DefaultBodyLimit::max(MAX_BYTES)))
+        .route("/api/agent/deliveries/{uid}/photos/{hash}", get(photos::get_own))
+        .route("/identity", post(renewal::renew));
+    let viewers = Router::new()
+        .route("/api/shipment/{upc}", get(shipment::get).post(shipment::post))
+        .route("/api/shipment/{upc}/photos/{hash}", get(photos::get))
+        .route("/api/shipment/{upc}/grants", get(viewers::list).post(viewers::grant))
+        .route("/api/shipment/{upc}/grants/{id}", delete(viewers::revoke))
+        .route("/api/view-token", post(viewers::token))
+        .route("/.well-known/jwks.json", get(viewers::jwks));
+    Router::new().route("/", get(alive)).merge(agents).merge(viewers).with_state(service)
 }
 
-#[cfg(test)]
-mod tests {
-    use axum::body::{Body, to_bytes};
-    use axum::http::{Request, StatusCode, header};
-    use serde_json::{Value, json};
-    use tower::ServiceExt;
-    use waybill_chassis::metrics::{HttpMetrics, Metrics};
-    use waybill_chassis::revocation;
-    use waybill_chassis::server::{Limits, app};
-
-    async fn get(path: &str) -> (StatusCode, String, Value) {
-        let (_feed, revocations) = revocation::channel();
-        let app = app(super::router(), HttpMetrics::new(&Metrics::new("test")), revocations, &Limits::default());
-        let response = app.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
-        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
-        (status, kind, serde_json::from_slice(&body).unwrap())
-    }
-
-    #[tokio::test]
-    async fn d22_anybody_may_ask_whether_somebody_is_here() {
-        let (status, kind, body) = get("/").await;
-        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
-        assert_eq!(body, json!({ "carrier": "connected" }));
-    }
-
-    #[tokio::test]
-    async fn an_unknown_path_is_a_problem() {
-        let (status, kind, body) = get("/api/nothing").await;
-        assert_eq!((status, kind.as_str()), (StatusCode::NOT_FOUND, "application/problem+json"));
-        assert_eq!(body["type"], "https://waybill.dev/problems/not-found");
-        assert_eq!(body["error"], body["detail"]);
-    }
+/// D-22: says that somebody is here, to anybody.
+async fn alive() -> Json<Value> {
+    Json(json!({ "carrier": "connected" }))
 }

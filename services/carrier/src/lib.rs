@@ -1,33 +1,71 @@
 //! The Carrier API: what carriers report and permitted people read, for all carriers of a namespace.
 //!
-//! - [`config`]: settings. [`http`]: the routes.
-//! - `published`: the trust of the namespace, watched through the API, so that a revoked carrier is refused in seconds.
+//! - [`config`]: settings. `http`: the routes, `service`: what they work with.
+//! - `report`: events read and judged. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
+//! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. `permission`: what the API server says.
+//! - `store`, `grants`, `forget`: what is kept beside the cluster, and how it goes.
 //!
-//! Client certificates are optional, because viewers have none; whoever shows one is checked on every request.
+//! Client certificates are optional, because viewers have none; whoever shows one is checked on every request. The service
+//! keeps no state of a delivery: the log in the cluster is the truth, a post is one write under the version it was judged
+//! on, and a restart forgets nothing (D-21).
 //!
-//! What its account needs, in its own namespace and by name: `list watch` on ConfigMap `waybill-trust`.
+//! What its account needs, in its own namespace: `get list watch` on Deliveries, `list watch` on Sellers, Carriers and
+//! ConfigMap `waybill-trust`, `patch` on `deliveries/status`; and to ask TokenReviews and SubjectAccessReviews
+//! (`system:auth-delegator`).
 
 pub mod config;
-pub mod http;
 
-mod published;
+mod forget;
+mod grants;
+mod http;
+mod permission;
+mod photo;
+mod report;
+mod ring;
+mod service;
+mod statement;
+mod store;
+mod tokens;
+mod view;
+mod views;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::files;
+use waybill_chassis::jwt::Verifier;
 use waybill_chassis::metrics::{HttpMetrics, Metrics};
 use waybill_chassis::probes::{self, Probes};
+use waybill_chassis::revocation::Revocations;
 use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
 use waybill_chassis::tls::{self, ClientAuth};
 use waybill_chassis::trust::Trust;
+use waybill_cluster::deliveries::Deliveries;
+use waybill_cluster::participants::Participants;
+use waybill_cluster::trust::{authorities, published_trust};
+use waybill_protocol::Trust as Authorities;
+
+use service::{Service, Shared};
+use store::Store;
+use views::Views;
 
 pub use config::Args;
+pub use store::OpenError;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("failed to load the TLS files")]
     Tls(#[source] tls::Error),
+    #[error("failed to load the Carrier API's keys")]
+    Keys(#[source] files::Error),
+    #[error("failed to use the Carrier API's keys")]
+    Views(#[source] views::Error),
+    #[error("failed to open the store of photos")]
+    Store(#[source] OpenError),
     #[error("failed to find the cluster")]
     Cluster(#[source] kube::config::InferConfigError),
     #[error("failed to make a client for the cluster")]
@@ -40,10 +78,23 @@ pub enum Error {
 
 /// Runs until `shutdown`, then answers the requests under way.
 pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
+    let config = kube::Config::infer().await.map_err(Error::Cluster)?;
+    let client = Client::try_from(config).map_err(Error::Client)?;
+    let listener = server::bind(args.listen).await.map_err(Error::Server)?;
+    run_on(client, listener, args, shutdown).await
+}
+
+/// As [`run`], with a given way into the cluster and a bound listener.
+pub async fn run_on(
+    client: Client,
+    listener: TcpListener,
+    args: Args,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let (probes, metrics, stop) = (Probes::new(), Metrics::new("carrier-api"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
-    let working = Box::pin(work(&args, &probes, &metrics, (shutdown, stop.clone())));
+    let working = Box::pin(work((client, listener, &args), &probes, &metrics, (shutdown, stop.clone())));
     tokio::select! {
         ended = working => ended,
         ended = probing => ended.map_err(Error::Probes),
@@ -51,22 +102,71 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 }
 
 async fn work(
-    args: &Args,
+    (client, listener, args): (Client, TcpListener, &Args),
     probes: &Probes,
     metrics: &Metrics,
     (shutdown, stop): (CancellationToken, CancellationToken),
 ) -> Result<(), Error> {
-    let config = kube::Config::infer().await.map_err(Error::Cluster)?;
-    let client = Client::try_from(config).map_err(Error::Client)?;
-    let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop).await.map_err(Error::Tls)?;
+    let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop.clone()).await.map_err(Error::Tls)?;
     let first = leaf.borrow().clone();
-    let trust = Trust::follow(&first, published::trust(&client, &args.namespace), probes.gate("trust"));
+    let published = published_trust(&client, &args.namespace);
+    let trust = Trust::follow(&first, published.clone(), probes.gate("trust"));
     let material = trust.apply(leaf);
+    let revocations = trust.revocations.clone();
+    let service = assemble(client, args, (published, revocations.clone()), stop.clone()).await?;
 
-    let limits = Limits::default();
-    let app = server::app(http::router(), HttpMetrics::new(metrics), trust.revocations, &limits);
-    let listener = server::bind(args.listen).await.map_err(Error::Server)?;
+    // A question answered before the first lists are here would be answered wrong.
+    let cache = probes.gate("cache");
+    tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        () = filled(&service, revocations.clone()) => cache.open(),
+    }
+    // A photo over a slow link takes its time; a connection that stands still is closed long before.
+    let limits = Limits { request: Duration::from_secs(180), ..Limits::default() };
+    let app = server::app(http::router(Arc::clone(&service)), HttpMetrics::new(metrics), revocations, &limits);
     let (clients, metrics, gate) = (ClientAuth::Optional, TlsMetrics::new(metrics), probes.gate("api"));
     let server = Server { listener, app, material, clients, limits, metrics, gate };
-    server.run(shutdown).await.map_err(Error::Server)
+    tokio::select! {
+        served = server.run(shutdown) => served.map_err(Error::Server),
+        () = async { forget::run(&service, stop).await; std::future::pending().await } => Ok(()),
+    }
+}
+
+type Published = tokio::sync::watch::Receiver<Arc<files::Files>>;
+
+async fn assemble(
+    client: Client,
+    args: &Args,
+    (published, revocations): (Published, Revocations),
+    stop: CancellationToken,
+) -> Result<Service, Error> {
+    let store = Store::open(&args.photos_url).map_err(Error::Store)?;
+    let keys = files::watch(&args.keys_dir, &[views::SEED], files::POLL, stop).await.map_err(Error::Keys)?;
+    let views = Views::follow(&args.uid, keys).map_err(Error::Views)?;
+    let trust = authorities(published.clone());
+    let namespace = &args.namespace;
+    let sellers = Participants::follow(client.clone(), namespace, trust.clone(), revocations.clone());
+    let carriers = Participants::follow(client.clone(), namespace, trust.clone(), revocations);
+    let agents = Verifier::new(tokens::AGENT, tokens::agent_keys(carriers.clone(), trust.clone()));
+    let deliveries = Deliveries::follow(client.clone(), namespace, None);
+    let namespace = namespace.clone();
+    Ok(Arc::new(Shared { namespace, client, deliveries, sellers, carriers, trust, published, agents, views, store }))
+}
+
+/// Waits until everything that is followed was seen once.
+async fn filled(service: &Shared, mut revocations: Revocations) {
+    service.deliveries.ready().await;
+    service.sellers.ready().await;
+    service.carriers.ready().await;
+    let mut trust = service.trust.clone();
+    let known = |trust: &Authorities| !trust.cas().is_empty();
+    // Its sender goes with the process; then waiting for ever is right.
+    if trust.wait_for(known).await.is_err() {
+        std::future::pending().await
+    }
+    while revocations.current().is_none() {
+        if revocations.changed().await.is_none() {
+            std::future::pending().await
+        }
+    }
 }

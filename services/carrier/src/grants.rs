@@ -1,0 +1,123 @@
+//! Grants: what stands in a tracking link. An opaque text whose hash is kept in the store, exchanged for short view tokens,
+//! gone when its object is removed. No name of anybody is kept with it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use waybill_protocol::Uid;
+
+use crate::store::{Error, Store};
+
+/// How long a link works unless its issuer says otherwise, and at most: seconds.
+pub(crate) const DEFAULT_LIFE: u64 = 7 * 24 * 3600;
+pub(crate) const LONGEST_LIFE: u64 = 90 * 24 * 3600;
+
+/// A grant as its bearer has it, in two parts: where to look, and a secret to look for.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) delivery: Uid,
+    secret: [u8; 32],
+}
+
+/// What is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// Seconds since the epoch.
+    expires: u64,
+}
+
+impl Grant {
+    pub(crate) fn new(delivery: Uid) -> Self {
+        Self { delivery, secret: rand::random() }
+    }
+
+    /// `None` for what is no grant at all.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (delivery, secret) = text.split_once('.')?;
+        let secret = URL_SAFE_NO_PAD.decode(secret).ok()?.try_into().ok()?;
+        Some(Self { delivery: Uid::new(delivery).ok()?, secret })
+    }
+
+    /// For a link.
+    pub(crate) fn text(&self) -> String {
+        format!("{}.{}", self.delivery, URL_SAFE_NO_PAD.encode(self.secret))
+    }
+
+    /// Its name for those who may revoke it; nobody gets the grant from it.
+    pub(crate) fn id(&self) -> String {
+        hex::encode(Sha256::digest(self.secret))
+    }
+}
+
+/// The folder of everything granted for a delivery.
+pub(crate) fn folder(delivery: &str) -> Path {
+    Path::from_iter(["grants", delivery])
+}
+
+fn path(delivery: &Uid, id: &str) -> Path {
+    folder(delivery.as_str()).join(id)
+}
+
+/// Keeps a new grant.
+pub(crate) async fn keep(store: &Store, grant: &Grant, expires: u64) -> Result<(), Error> {
+    let kept = serde_json::to_vec(&Kept { expires }).expect("a number is JSON");
+    store.put(&path(&grant.delivery, &grant.id()), kept).await
+}
+
+/// Whether a grant is good at `now`.
+pub(crate) async fn is_good(store: &Store, grant: &Grant, now: u64) -> Result<bool, Error> {
+    let kept = store.get(&path(&grant.delivery, &grant.id())).await?;
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+    Ok(kept.is_some_and(|kept| now < kept.expires))
+}
+
+/// The ids of those kept for a delivery.
+pub(crate) async fn ids(store: &Store, delivery: &str) -> Result<Vec<String>, Error> {
+    let names = store.list(&folder(delivery)).await?;
+    Ok(names.iter().filter_map(|name| name.filename().map(str::to_owned)).collect())
+}
+
+/// Takes one back; false if there was none.
+pub(crate) async fn revoke(store: &Store, delivery: &Uid, id: &str) -> Result<bool, Error> {
+    let is_id = id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_id { store.delete(&path(delivery, id)).await } else { Ok(false) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery() -> Uid {
+        Uid::new("d-1").unwrap()
+    }
+
+    #[test]
+    fn a_grant_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let grant = Grant::new(delivery());
+        assert!(Grant::parse(&grant.text()).unwrap() == grant);
+        for text in ["", "d-1", "d-1.", "d-1.AAAA", "../x.AAAA", &format!("{}x", grant.text())] {
+            assert!(Grant::parse(text).is_none(), "{text}");
+        }
+        assert!(!grant.text().contains(&grant.id()), "the id does not give the grant away");
+    }
+
+    #[tokio::test]
+    async fn d78_a_grant_is_good_until_it_ends_or_is_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("file://{}", dir.path().display())).unwrap();
+        let (grant, other) = (Grant::new(delivery()), Grant::new(delivery()));
+        keep(&store, &grant, 1000).await.unwrap();
+        assert!(is_good(&store, &grant, 999).await.unwrap());
+        assert!(!is_good(&store, &grant, 1000).await.unwrap());
+        assert!(!is_good(&store, &other, 1).await.unwrap());
+        let elsewhere = Grant { delivery: Uid::new("d-2").unwrap(), ..grant.clone() };
+        assert!(!is_good(&store, &elsewhere, 1).await.unwrap(), "it opens one delivery");
+        assert_eq!(ids(&store, "d-1").await.unwrap(), [grant.id()]);
+        assert!(!revoke(&store, &delivery(), "../../x").await.unwrap());
+        assert!(revoke(&store, &delivery(), &grant.id()).await.unwrap());
+        assert!(!is_good(&store, &grant, 1).await.unwrap());
+        assert!(!revoke(&store, &delivery(), &grant.id()).await.unwrap());
+    }
+}

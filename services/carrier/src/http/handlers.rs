@@ -1,9 +1,0 @@
-//! Thin skins: read the request, ask the domain, shape the answer.
-
-use axum::Json;
-use serde_json::{Value, json};
-
-/// D-22: says that somebody is here, to anybody.
-pub(super) async fn alive() -> Json<Value> {
-    Json(json!({ "carrier": "connected" }))
-}

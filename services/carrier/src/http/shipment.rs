@@ -1,0 +1,146 @@
+//! What an agent reports and a viewer reads: `/api/shipment/{upc}`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use waybill_chassis::jwt::bearer;
+use waybill_chassis::peer::Peer;
+use waybill_chassis::problem::{Checked, Problem};
+use waybill_cluster::custody::{self, AppendError, CARRIER_API_FIELD_MANAGER};
+use waybill_crds::Delivery;
+use waybill_protocol::{Author, Log, SignedEvent, Uid};
+
+use super::access::{Agent, Viewer};
+use super::problems::{BUSY, CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, later};
+use super::problems::{of_cluster, unknown_delivery};
+use crate::report::{Judged, Refused, Report, concerns, judge};
+use crate::service::{Service, Shared};
+use crate::view::view;
+
+/// How often a write is decided anew because somebody else wrote first.
+const ATTEMPTS: u32 = 12;
+
+/// D-17: events of a carrier into the log. All of them or none; what is there already is no error.
+pub(super) async fn post(
+    State(service): State<Service>,
+    Checked(Path(upc)): Checked<Path<String>>,
+    peer: Peer,
+    headers: HeaderMap,
+    Checked(body): Checked<Bytes>,
+) -> Result<Response, Problem> {
+    let report: Result<Report, _> = serde_json::from_slice(&body);
+    // D-19: the header first; the body's own field only where there is none.
+    let token = match (bearer(&headers), &report) {
+        (Ok(token), _) => token,
+        (Err(_), Ok(Report { token: Some(token), .. })) => token,
+        (Err(missing), _) => return Err(missing),
+    };
+    let agent = Agent::prove(&service, &peer, token)?;
+    let delivery = agent.delivery_by_upc(&service, &upc)?;
+    let report = report.map_err(|error| Problem::new(MALFORMED, format!("the body is no report: {error}")))?;
+    let events = report.read().map_err(|error| Problem::new(MALFORMED, error.to_string()))?;
+    let uid = delivery.metadata.uid.clone().unwrap_or_default();
+    append(&service, &agent.uid, &uid, &events).await
+}
+
+/// Judges and writes, and once more whenever the log moved meanwhile. A refusal is told only when it was judged on what the
+/// API server has, not on what the watch has seen of it.
+async fn append(service: &Shared, carrier: &Uid, uid: &str, events: &[SignedEvent]) -> Result<Response, Problem> {
+    let mut fresh = false;
+    for attempt in 0..ATTEMPTS {
+        let delivery = service.deliveries.get(uid).ok_or_else(unknown_delivery)?;
+        let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
+        if !concerns(&log, carrier, service.names(&delivery, carrier)) {
+            return Err(unknown_delivery());
+        }
+        match judge(&log, carrier, events) {
+            Ok(judged) if judged.new.is_empty() => return Ok(answer(StatusCode::OK, &judged)),
+            Ok(judged) => {
+                let api = service.deliveries.api();
+                let written = custody::append(api, &delivery, &log, &judged.new, CARRIER_API_FIELD_MANAGER).await;
+                match written {
+                    Ok(now) => {
+                        service.deliveries.offer(now);
+                        return Ok(answer(StatusCode::CREATED, &judged));
+                    }
+                    Err(AppendError::Conflict) => tokio::time::sleep(pause(attempt)).await,
+                    Err(error) => return Err(failed(&error)),
+                }
+            }
+            Err(refused) if fresh => return Err(refusal(&refused, &log, carrier)),
+            Err(_) => {}
+        }
+        refresh(service, &delivery).await?;
+        fresh = true;
+    }
+    Err(later(BUSY, "others kept writing this delivery's log; send it again"))
+}
+
+async fn refresh(service: &Shared, delivery: &Delivery) -> Result<(), Problem> {
+    let name = delivery.metadata.name.as_deref().unwrap_or_default();
+    let found = service.deliveries.refresh(name).await.map_err(|error| of_cluster(&error))?;
+    found.map(drop).ok_or_else(unknown_delivery)
+}
+
+/// Two who met once do not meet again at the same moment.
+fn pause(attempt: u32) -> Duration {
+    Duration::from_millis(rand::random_range(0..=5 << attempt.min(5)))
+}
+
+fn answer(status: StatusCode, judged: &Judged) -> Response {
+    let state = judged.after.state();
+    let stage = state.stage().map_or("None", |stage| stage.as_str());
+    let body = json!({
+        "accepted": judged.taken, "phase": state.phase().as_str(), "stage": stage, "attempt": state.attempt(),
+    });
+    (status, Json(body)).into_response()
+}
+
+fn failed(error: &AppendError) -> Problem {
+    match error {
+        AppendError::Gone => unknown_delivery(),
+        // It may be there all the same; sent again, it is found.
+        AppendError::Api(error) => of_cluster(error),
+        other => Problem::internal(other),
+    }
+}
+
+fn refusal(refused: &Refused, log: &Log, carrier: &Uid) -> Problem {
+    let (kind, detail, index, id, reason) = match refused {
+        Refused::Foreign { index, id } => {
+            (FOREIGN_EVENT, "an event is not by the carrier that reports it", index, id, "NotByThisAuthor")
+        }
+        Refused::OutOfChain { index, id, reason } => {
+            (CHAIN_GAP, "an event does not follow what the log holds; go on from `expected`", index, id, *reason)
+        }
+        Refused::Never { index, id, reason } => {
+            (EVENT_REFUSED, "an event has no place in this log", index, id, *reason)
+        }
+    };
+    let problem = Problem::new(kind, detail)
+        .with("reason", reason)
+        .with("refused", json!({"index": index, "id": id.to_string()}));
+    match refused {
+        Refused::OutOfChain { .. } => problem.with("expected", expected(log, carrier)),
+        _ => problem,
+    }
+}
+
+/// The number of the carrier's next event, and what it builds on.
+pub(super) fn expected(log: &Log, carrier: &Uid) -> Value {
+    let (seq, previous) = log.expected(Author::Transport, carrier);
+    json!({"seq": seq, "previous": previous.map(|id| id.to_string())})
+}
+
+/// D-20: where it is and how it came there, for a viewer.
+pub(super) async fn get(viewer: Viewer) -> Result<Response, Problem> {
+    if viewer.log.entries().is_empty() {
+        return Err(Problem::new(NOTHING_POSTED, "nothing was reported about this delivery yet"));
+    }
+    Ok(Json(view(&viewer.delivery.spec.upc, &viewer.log)).into_response())
+}

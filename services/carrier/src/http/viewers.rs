@@ -1,0 +1,122 @@
+//! How somebody outside the cluster comes to see a delivery: a grant by someone who may read it, exchanged for short view
+//! tokens as often as needed, until it ends or is revoked (D-78).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use waybill_chassis::jwt::{INVALID, bearer};
+use waybill_chassis::problem::{Checked, Problem};
+use waybill_crds::Delivery;
+use waybill_crds::duration::Duration;
+use waybill_protocol::Uid;
+
+use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, NOT_PERMITTED, of_cluster, of_store, unknown_delivery};
+use crate::grants::{self, DEFAULT_LIFE, Grant, LONGEST_LIFE};
+use crate::permission::{Answer, may_read};
+use crate::service::{Service, Shared, now};
+use crate::view::time_of;
+
+/// What may be asked of a new grant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    ttl: Option<Duration>,
+}
+
+/// A new grant, shown once.
+pub(super) async fn grant(
+    State(service): State<Service>,
+    Checked(Path(upc)): Checked<Path<String>>,
+    headers: HeaderMap,
+    Checked(body): Checked<Bytes>,
+) -> Result<Response, Problem> {
+    let (_, uid) = permitted(&service, &headers, &upc).await?;
+    let expires = now() + life(&body)?;
+    let grant = Grant::new(uid);
+    grants::keep(&service.store, &grant, expires).await.map_err(|error| of_store(&error))?;
+    let body = json!({"grant": grant.text(), "id": grant.id(), "expires": time_of(expires)});
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+fn life(body: &[u8]) -> Result<u64, Problem> {
+    if body.is_empty() {
+        return Ok(DEFAULT_LIFE);
+    }
+    let malformed = |words: String| Problem::new(MALFORMED, words);
+    let wish: Wish =
+        serde_json::from_slice(body).map_err(|error| malformed(format!("the wish can't be read: {error}")))?;
+    let life = wish.ttl.map_or(DEFAULT_LIFE, |ttl| ttl.get().as_secs());
+    let allowed = (1..=LONGEST_LIFE).contains(&life);
+    allowed.then_some(life).ok_or_else(|| malformed("ttl must be between 1s and 2160h".into()))
+}
+
+/// The ids of what is granted: enough to revoke, nothing to look with.
+pub(super) async fn list(
+    State(service): State<Service>,
+    Checked(Path(upc)): Checked<Path<String>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let (_, uid) = permitted(&service, &headers, &upc).await?;
+    let ids = grants::ids(&service.store, uid.as_str()).await.map_err(|error| of_store(&error))?;
+    Ok(Json(json!({"grants": ids})))
+}
+
+/// Takes a grant back. View tokens made from it end by themselves, within two minutes.
+pub(super) async fn revoke(
+    State(service): State<Service>,
+    Checked(Path((upc, id))): Checked<Path<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (_, uid) = permitted(&service, &headers, &upc).await?;
+    let gone = grants::revoke(&service.store, &uid, &id).await.map_err(|error| of_store(&error))?;
+    if gone { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::new(GRANT_UNKNOWN, "there is no grant with this id")) }
+}
+
+/// A Kubernetes token whose bearer may read this very Delivery. Who may not learns nothing about which there are.
+async fn permitted(service: &Shared, headers: &HeaderMap, upc: &str) -> Result<(Arc<Delivery>, Uid), Problem> {
+    let token = bearer(headers)?;
+    let delivery = service.deliveries.by_upc(upc).into_iter().next();
+    let name = delivery.as_ref().and_then(|delivery| delivery.metadata.name.clone()).unwrap_or_default();
+    let answer = may_read(&service.client, token, &service.namespace, &name).await;
+    match answer.map_err(|error| of_cluster(&error))? {
+        Answer::Unknown => return Err(Problem::new(INVALID, "the token is not valid for this request")),
+        Answer::Denied => return Err(Problem::new(NOT_PERMITTED, "a grant takes the right to get the Delivery")),
+        Answer::Allowed => {}
+    }
+    let delivery = delivery.ok_or_else(unknown_delivery)?;
+    let uid = Uid::new(delivery.metadata.uid.as_deref().unwrap_or_default()).map_err(|_| unknown_delivery())?;
+    Ok((delivery, uid))
+}
+
+/// A grant as it comes.
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    grant: String,
+}
+
+/// A view token for a grant. All reasons why not look the same.
+pub(super) async fn token(
+    State(service): State<Service>,
+    Checked(Json(shown)): Checked<Json<Shown>>,
+) -> Result<Json<Value>, Problem> {
+    let refused = || Problem::new(GRANT_INVALID, "the grant is not valid; ask its issuer for a new one");
+    let grant = Grant::parse(&shown.grant).ok_or_else(refused)?;
+    let good = grants::is_good(&service.store, &grant, now()).await.map_err(|error| of_store(&error))?;
+    let delivery = service.deliveries.get(grant.delivery.as_str()).filter(|_| good).ok_or_else(refused)?;
+    let upc = &delivery.spec.upc;
+    let fresh = service.views.issue(grant.delivery.as_str(), upc).map_err(|error| Problem::internal(&error))?;
+    let url = format!("/api/shipment/{upc}");
+    Ok(Json(json!({"token": fresh.token, "expires": time_of(fresh.expires), "upc": upc, "url": url})))
+}
+
+/// D-79: the keys that view tokens are checked with, old and coming ones included.
+pub(super) async fn jwks(State(service): State<Service>) -> Response {
+    let cached = HeaderValue::from_static("public, max-age=60");
+    ([(header::CACHE_CONTROL, cached)], Json(service.views.jwks())).into_response()
+}

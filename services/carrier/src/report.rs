@@ -1,0 +1,178 @@
+//! What an agent reports: the events of one post, read and judged against the log. Pure.
+//!
+//! A genuine event is taken whatever the state machine makes of it: a device says late what it did long ago, and the log has
+//! to know. Only what no state could ever let count, or what has no place in its author's chain, is refused, and then
+//! nothing of the post is written.
+
+#[cfg(test)]
+mod tests;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use waybill_crds::phase::MAX_NEW_EVENTS;
+use waybill_protocol::{Author, EventId, Invalid, Log, Refusal as Machine, SignedEvent, Uid, Verdict, WireError};
+
+/// The body of a post. One event may stand alone; the token belongs into the header and is tolerated here (D-19).
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Report {
+    #[serde(default)]
+    pub(crate) events: Vec<String>,
+    #[serde(default)]
+    pub(crate) event: Option<String>,
+    #[serde(default)]
+    pub(crate) token: Option<String>,
+}
+
+/// Why a body holds no events.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the body holds no event; it needs 1 to {MAX_NEW_EVENTS} of them in `events`")]
+    Empty,
+    #[error("the body holds {0} events; a post may have {MAX_NEW_EVENTS}")]
+    TooMany(usize),
+    #[error("event {0} is no base64")]
+    NotBase64(usize),
+    #[error("event {0} can not be read: {1}")]
+    Malformed(usize, WireError),
+}
+
+impl Report {
+    /// The events in their order. Nothing about them is verified yet but their form.
+    pub(crate) fn read(&self) -> Result<Vec<SignedEvent>, Unreadable> {
+        let texts: Vec<&String> = self.event.iter().chain(&self.events).collect();
+        match texts.len() {
+            0 => return Err(Unreadable::Empty),
+            count if count > MAX_NEW_EVENTS => return Err(Unreadable::TooMany(count)),
+            _ => {}
+        }
+        let read = |(at, text): (usize, &String)| {
+            let bytes = STANDARD.decode(text).map_err(|_| Unreadable::NotBase64(at))?;
+            SignedEvent::read(&bytes).map_err(|error| Unreadable::Malformed(at, error))
+        };
+        texts.into_iter().enumerate().map(read).collect()
+    }
+}
+
+/// What became of one event, for its author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Taken {
+    pub(crate) id: String,
+    /// Where it stands in the log, from 0.
+    pub(crate) position: usize,
+    pub(crate) new: bool,
+    /// Whether the state machine took it.
+    pub(crate) counts: bool,
+    /// Why not, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// A post that can be written.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) taken: Vec<Taken>,
+    /// What the log does not hold yet.
+    pub(crate) new: Vec<SignedEvent>,
+    /// The log with them.
+    pub(crate) after: Log,
+}
+
+/// Why a post is not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// An event of somebody else.
+    Foreign { index: usize, id: EventId },
+    /// It does not follow what the log holds of its author: look there and go on from it.
+    OutOfChain { index: usize, id: EventId, reason: &'static str },
+    /// It has no place in this log, now or later.
+    Never { index: usize, id: EventId, reason: &'static str },
+}
+
+/// Judges the events of `carrier` against its log.
+pub(crate) fn judge(before: &Log, carrier: &Uid, events: &[SignedEvent]) -> Result<Judged, Refused> {
+    let (mut after, mut taken, mut new) = (before.clone(), Vec::new(), Vec::new());
+    for (index, event) in events.iter().enumerate() {
+        let id = event.id();
+        if event.event().author != Author::Transport || event.event().uid != *carrier {
+            return Err(Refused::Foreign { index, id });
+        }
+        if let Some(position) = position(&after, &id) {
+            taken.push(take(&after, position, position >= before.entries().len()));
+            continue;
+        }
+        let verdict = after.push(event.bytes()).clone();
+        if let Some(refused) = refusal(&verdict, index, id) {
+            return Err(refused);
+        }
+        taken.push(take(&after, after.entries().len() - 1, true));
+        new.push(event.clone());
+    }
+    Ok(Judged { taken, new, after })
+}
+
+/// Where a genuine event stands.
+fn position(log: &Log, id: &EventId) -> Option<usize> {
+    log.event(id)?;
+    let same = |event: &SignedEvent| event.id() == *id;
+    log.entries().iter().position(|entry| entry.verdict().is_genuine() && entry.event().is_some_and(same))
+}
+
+fn take(log: &Log, position: usize, new: bool) -> Taken {
+    let entry = &log.entries()[position];
+    let reason = match entry.verdict() {
+        Verdict::Refused(refusal) => Some(refusal.code()),
+        _ => None,
+    };
+    let id = entry.event().map(|event| event.id().to_string()).unwrap_or_default();
+    Taken { id, position, new, counts: entry.verdict().counts(), reason }
+}
+
+fn refusal(verdict: &Verdict, index: usize, id: EventId) -> Option<Refused> {
+    match verdict {
+        Verdict::Counts(_) => None,
+        Verdict::Refused(refusal) if was_ever_right(refusal) => None,
+        Verdict::Refused(refusal) => Some(Refused::Never { index, id, reason: refusal.code() }),
+        Verdict::Invalid(invalid) if follows_another(invalid) => {
+            Some(Refused::OutOfChain { index, id, reason: invalid.code() })
+        }
+        Verdict::Invalid(invalid) => Some(Refused::Never { index, id, reason: invalid.code() }),
+    }
+}
+
+/// What another state would have let count: its author may have been right where it was. Who may state what, and that
+/// repeated scans are told together, does not depend on what others did meanwhile.
+fn was_ever_right(refusal: &Machine) -> bool {
+    !matches!(refusal, Machine::NotByThisAuthor { .. } | Machine::NotCoalesced { .. })
+}
+
+/// Its author and this log know different things: mended by looking at the log.
+fn follows_another(invalid: &Invalid) -> bool {
+    use Invalid as I;
+    matches!(
+        invalid,
+        I::Gap { .. }
+            | I::BrokenChain
+            | I::Fork { .. }
+            | I::Repeated { .. }
+            | I::UnknownSeen
+            | I::SeenGoesBack
+            | I::StatementMissing
+            | I::StatementUnexpected
+    )
+}
+
+/// Whether this carrier has to do with this delivery: the job is its own, or it had a word in it before.
+pub(crate) fn concerns(log: &Log, carrier: &Uid, named_in_spec: bool) -> bool {
+    is_its_job(log, carrier, named_in_spec) || log.statement_of(Author::Transport, carrier).is_some()
+}
+
+/// Whether the job is this carrier's now: given by the seller, accepted, or, before any of that, named in the specification.
+pub(crate) fn is_its_job(log: &Log, carrier: &Uid, named_in_spec: bool) -> bool {
+    let state = log.state();
+    match state.assigned().or(state.carrier()) {
+        Some(holder) => holder == carrier,
+        None => named_in_spec,
+    }
+}

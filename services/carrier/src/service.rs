@@ -1,0 +1,69 @@
+//! What the handlers work with: the namespace as it is now, the tokens that open it, the store beside it.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kube::Client;
+use tokio::sync::watch;
+use waybill_chassis::files::Files;
+use waybill_chassis::jwt::Verifier;
+use waybill_cluster::custody;
+use waybill_cluster::deliveries::Deliveries;
+use waybill_cluster::participants::Participants;
+use waybill_crds::{Carrier, Delivery, Seller};
+use waybill_protocol::{Log, Trust, Uid, UnixMillis};
+
+use crate::store::Store;
+use crate::tokens::Pass;
+use crate::views::Views;
+
+/// Shared by all requests.
+pub(crate) type Service = Arc<Shared>;
+
+pub(crate) struct Shared {
+    pub(crate) namespace: String,
+    pub(crate) client: Client,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) sellers: Participants<Seller>,
+    pub(crate) carriers: Participants<Carrier>,
+    pub(crate) trust: watch::Receiver<Trust>,
+    /// The published trust, passed on to agents as it is.
+    pub(crate) published: watch::Receiver<Arc<Files>>,
+    pub(crate) agents: Verifier<Pass>,
+    pub(crate) views: Views,
+    pub(crate) store: Store,
+}
+
+impl Shared {
+    /// The log of a Delivery; `None` where nobody can say whose it is.
+    pub(crate) fn log(&self, delivery: &Delivery) -> Option<Log> {
+        let seller = self.seller_uid(delivery)?;
+        let trust = self.trust.borrow().clone();
+        custody::read(delivery, &seller, &trust).ok()
+    }
+
+    /// The Seller it names, or, where that is gone, the one its topics were made for.
+    pub(crate) fn seller_uid(&self, delivery: &Delivery) -> Option<Uid> {
+        let seller = self.sellers.object(&delivery.spec.seller);
+        let uid = seller.and_then(|seller| seller.metadata.uid.clone());
+        let topic = || delivery.status.as_ref()?.topics.as_ref()?.down.split('/').nth(1).map(str::to_owned);
+        Uid::new(uid.or_else(topic)?).ok()
+    }
+
+    /// Whether the specification names this very Carrier, not just one of its name.
+    pub(crate) fn names(&self, delivery: &Delivery, carrier: &Uid) -> bool {
+        let named = delivery.spec.carrier.as_deref().and_then(|name| self.carriers.object(name));
+        named.is_some_and(|named| named.metadata.uid.as_deref() == Some(carrier.as_str()))
+    }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The same, as the protocol has it.
+pub(crate) fn now_millis() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,168 @@
+//! What the operator and the chart make around a Carrier API, played, and the Carrier API itself.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Parser;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as KubeNamespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role as RbacRole, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use rcgen::ExtendedKeyUsagePurpose as Usage;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use waybill_carrier::{Args, Error};
+use waybill_e2e::{Namespace, eventually, objects};
+use waybill_protocol::Role;
+
+use crate::domain::{Ca, Somebody};
+use crate::room::SOON;
+
+const ACCOUNT: &str = "waybill-carrier-api";
+
+/// Where the files of a Carrier API lie, and as whom it runs.
+pub(crate) struct Home {
+    pub(crate) namespace: Namespace,
+    pub(crate) photos: String,
+    pub(crate) root: PathBuf,
+}
+
+/// A Carrier API under way.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+pub(crate) async fn define(namespace: &Namespace) {
+    let api: Api<CustomResourceDefinition> = Api::all(namespace.client.clone());
+    for kind in waybill_crds::all() {
+        let params = PatchParams::apply("waybill-test").force();
+        api.patch(&kind.name_any(), &params, &Patch::Apply(&kind)).await.unwrap();
+        let established = kube::runtime::wait::conditions::is_crd_established();
+        kube::runtime::wait::await_condition(api.clone(), &kind.name_any(), established).await.unwrap();
+    }
+}
+
+/// What the operator and the chart give the Carrier API's account, and not more.
+pub(crate) async fn rights(namespace: &Namespace) {
+    let group = waybill_crds::GROUP;
+    let role = json!({"metadata": {"name": ACCOUNT}, "rules": [
+        {"apiGroups": [group], "resources": ["deliveries"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [group], "resources": ["deliveries/status"], "verbs": ["patch"]},
+        {"apiGroups": [group], "resources": ["sellers", "carriers"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["waybill-trust"], "verbs": ["list", "watch"]},
+    ]});
+    let subject = json!([{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace.name}]);
+    let bound = |name: &str, kind: &str, role: &str| {
+        json!({"metadata": {"name": name}, "subjects": subject,
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}})
+    };
+    create::<RbacRole>(namespace, role).await;
+    create::<RoleBinding>(namespace, bound(ACCOUNT, "Role", ACCOUNT)).await;
+    create::<ServiceAccount>(namespace, json!({"metadata": {"name": ACCOUNT}})).await;
+    // It goes with the namespace, which owns it.
+    let home = Api::<KubeNamespace>::all(namespace.client.clone()).get(&namespace.name).await.unwrap();
+    let mut delegator = bound(&format!("{}-delegator", namespace.name), "ClusterRole", "system:auth-delegator");
+    delegator["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "Namespace", "name": namespace.name, "uid": home.metadata.uid}]);
+    let bindings: Api<ClusterRoleBinding> = Api::all(namespace.client.clone());
+    bindings.create(&PostParams::default(), &serde_json::from_value(delegator).unwrap()).await.unwrap();
+}
+
+pub(crate) async fn create<K>(namespace: &Namespace, body: Value) -> K
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + serde::Serialize
+        + std::fmt::Debug,
+{
+    let object: K = serde_json::from_value(body).unwrap();
+    namespace.api::<K>().create(&PostParams::default(), &object).await.unwrap()
+}
+
+/// A Seller or Carrier no operator looks at, with keys the CA states.
+pub(crate) async fn enrol<K>(namespace: &Namespace, ca: &Ca, role: Role, name: &str, spec: Value) -> Somebody
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let body = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "spec": spec,
+        "metadata": {"name": name, "annotations": {waybill_crds::annotation::PAUSED: "true"}}});
+    let object = eventually(name, SOON, || objects::apply::<K>(namespace, &body)).await;
+    let keys = ca.somebody(role, &namespace.name, name, &object.uid().unwrap());
+    let status = json!({"status": {"keyStatement": STANDARD.encode(&keys.statement)}});
+    namespace.api::<K>().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    keys
+}
+
+/// The ConfigMap from which services learn whom to trust and who is revoked.
+pub(crate) async fn publish(namespace: &Namespace, ca: &Ca, number: u64, revoked: &[&str]) {
+    let entries: Vec<_> = revoked.iter().map(|uid| json!({"serial": "", "uid": uid})).collect();
+    let revoked = json!({"number": number, "entries": entries}).to_string();
+    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "waybill-trust"},
+                      "data": {"ca.crt": ca.pem(), "revoked.json": revoked}});
+    objects::apply::<ConfigMap>(namespace, &body).await.unwrap();
+}
+
+/// The folders the operator mounts.
+pub(crate) fn files(root: &Path, ca: &Ca) {
+    let leaf = ca.leaf("the-carrier-api", Usage::ServerAuth);
+    let write = |name: &str, content: &[u8]| {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("tls/tls.crt", leaf.chain.as_bytes());
+    write("tls/tls.key", leaf.key.as_bytes());
+    write("tls/ca.crt", ca.pem().as_bytes());
+    write("keys/ed25519.seed", &rand::random::<[u8; 32]>());
+}
+
+impl Home {
+    pub(crate) async fn start(&self) -> Running {
+        let root = |name: &str| self.root.join(name).display().to_string();
+        let line = Line::parse_from([
+            "carrier-api",
+            "--namespace",
+            &self.namespace.name,
+            "--uid",
+            "the-carrier-api",
+            "--tls-dir",
+            &root("tls"),
+            "--keys-dir",
+            &root("keys"),
+            "--photos-url",
+            &self.photos,
+            "--probe-addr",
+            "127.0.0.1:0",
+        ]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let client = self.namespace.cluster.as_account(&self.namespace.name, ACCOUNT);
+        let task = tokio::spawn(waybill_carrier::run_on(client, listener, line.args, shutdown.clone()));
+        Running { address, shutdown, task }
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
