@@ -69,7 +69,7 @@ fn step(view: &View<'_>) -> Option<Fact> {
         return None;
     }
     match state.phase_beneath() {
-        Phase::Accepted if !state.is_handed_over() => hand_over(view),
+        Phase::Accepted if !state.is_handed_over() => stranger(view).or_else(|| hand_over(view)),
         Phase::PickedUp | Phase::InTransit | Phase::OutForDelivery => {
             address_changed(view).or_else(|| scan_refused(view)).or_else(|| released(view))
         }
@@ -80,6 +80,13 @@ fn step(view: &View<'_>) -> Option<Fact> {
         Phase::ReturnToSender if is_given_back(view.log) => Some(Fact::ReturnReceived),
         _ => None,
     }
+}
+
+/// Somebody accepted who never heard our hello, or whom nobody named. It gets nothing; a person decides.
+fn stranger(view: &View<'_>) -> Option<Fact> {
+    let carrier = view.facts.carrier.as_ref()?;
+    let ours = acceptance(view.facts, view.log, &carrier.uid).is_some();
+    (!ours).then_some(Fact::OnHold { reason: HoldReason::Investigation, note: None })
 }
 
 fn hand_over(view: &View<'_>) -> Option<Fact> {

@@ -33,6 +33,8 @@ pub(crate) struct Manners {
     pub(crate) endings: VecDeque<Ending>,
     /// It reads somebody else's label.
     pub(crate) wrong_label: bool,
+    /// It accepts through the Carrier API, with a nonce of its own making.
+    pub(crate) invents_nonce: bool,
     /// It stops at this part and does nothing more.
     pub(crate) halts_at: Option<Stage>,
 }
@@ -166,6 +168,10 @@ impl Play {
         let (attempt, about) = (incoming.attempt, incoming.about);
         match incoming.body {
             Down::Hello { nonce, .. } => {
+                if self.manners.invents_nonce {
+                    self.accept(attempt, Mac([9; 32]));
+                    return self.post().await;
+                }
                 self.accept(attempt, nonce);
                 let events = self.own_events(0);
                 self.say(attempt, about, events, up::Message::Answer {});

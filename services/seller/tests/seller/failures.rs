@@ -1,5 +1,7 @@
 //! What goes wrong for a parcel, and for a seller.
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use waybill_crds::Phase;
 use waybill_protocol::fact::reason::HoldReason;
@@ -85,6 +87,23 @@ async fn a_revoked_carrier_is_cut_off_and_another_one_brings_the_parcel() {
     .await;
 }
 
+/// D-65, D-66: the answer must be one to our own greeting, whatever a Carrier API lets into the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_accepts_without_our_hello_is_held_and_told_nothing() {
+    on_stage("fails-stranger", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let agent = stage.agent(&truck, &name, Manners { invents_nonce: true, ..Manners::default() }).await;
+        stage.becomes(&name, Phase::OnHold).await;
+        assert_eq!(stage.log(&name).await.state().hold().unwrap().reason, HoldReason::Investigation);
+        assert_eq!(stage.words(&name).await, ["Accepted", "OnHold"]);
+        assert!(agent.was_told().is_empty());
+        seller.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_hand_over_waits_for_the_users_word() {
     on_stage_with("fails-manual", json!({"handOver": "manual"}), |stage| async move {
@@ -144,15 +163,50 @@ async fn a_standby_takes_over_when_the_holder_leaves_in_good_order() {
     .await;
 }
 
+/// A Lease is no fence: whoever loses it learns that at its next look.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_holders_for_a_moment_release_nothing_twice() {
+    on_stage("fails-two", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let first = stage.start("seller-0");
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let agent = stage.agent(&truck, &name, halts).await;
+        waits_for(&agent, &[Stage::Country]).await;
+        let leases: kube::Api<Lease> = stage.namespace.api();
+        let stolen = json!({"spec": {"holderIdentity": "seller-1"}});
+        leases.patch("wb-seller-acme", &PatchParams::default(), &Patch::Merge(stolen)).await.unwrap();
+        let second = stage.replica("seller-1");
+        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
+        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        stage.becomes(&name, Phase::Delivered).await;
+        let released = stage.words(&name).await.iter().filter(|word| *word == "Released").count();
+        assert_eq!(released, 3);
+        first.stop().await;
+        second.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_restarts_loses_nothing() {
     on_stage("fails-broker", |mut stage| async move {
         let truck = stage.carrier("truck", false).await;
         let name = stage.delivery("UPC_1", "truck", json!({})).await;
         let seller = stage.start("seller-0");
-        let agent = stage.agent(&truck, &name, Manners::default()).await;
-        stage.becomes(&name, Phase::PickedUp).await;
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let agent = stage.agent(&truck, &name, halts).await;
+        waits_for(&agent, &[Stage::Country]).await;
         stage.broker.kill();
+        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
+        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        // The broker is away while the next part is released.
+        let released = async || stage.words(&name).await.iter().filter(|word| *word == "Released").count();
+        waybill_e2e::eventually("the next part is released", crate::stage::SOON, || async {
+            let count = released().await;
+            if count == 2 { Ok(()) } else { Err(count.to_string()) }
+        })
+        .await;
         stage.broker.start();
         stage.becomes(&name, Phase::Delivered).await;
         assert_eq!(agent.was_told().len(), 3);
