@@ -1,81 +1,93 @@
-//! One Carrier: its identity, and for a managed one the pod its agent runs in. The Carrier API is not its own: see `carrier_api`.
+//! One Carrier: its identity, and for a managed one the pod its agent runs in. The steps are [`participant`](crate::participant)'s;
+//! the Carrier API is not its own: see `carrier_api`.
 
 mod apply;
 mod build;
 mod dereference;
-mod status;
 mod validate;
-
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use kube::runtime::controller::Action;
-use waybill_crds::Carrier;
-
-use crate::cache::Caches;
-use crate::context::Context;
-use crate::controller::Reconciler;
-use crate::participant;
-use crate::unneeded;
-use crate::written::Written;
-use validate::Verdict;
-
-/// Why a Carrier could not be reconciled.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("failed to see to its identity")]
-    Identity(#[source] participant::Error),
-    #[error("failed to write what belongs to it")]
-    Apply(#[source] apply::Error),
-    #[error("failed to write its status")]
-    Status(#[source] status::Error),
-    #[error("failed to remove it")]
-    Unneeded(#[source] unneeded::Error),
-}
-
-/// What the steps share.
-pub(crate) struct Carriers {
-    pub context: Context,
-    pub caches: Caches,
-    pub written: Written,
-}
-
-impl Reconciler for Carriers {
-    type Object = Carrier;
-    type Error = Error;
-    const NAME: &'static str = "carrier";
-
-    async fn reconcile(self: Arc<Self>, carrier: Arc<Carrier>) -> Result<Action, Error> {
-        if self.written.is_ahead_of(&*carrier) {
-            return Ok(Action::await_change());
-        }
-        let found = dereference::dereference(&self.caches, &carrier);
-        let valid = match validate::validate(&carrier, &found) {
-            Verdict::Leave => return Ok(Action::await_change()),
-            Verdict::Unneeded => {
-                unneeded::remove(&self.context, &*carrier, unneeded::Named::Carrier).await.map_err(Error::Unneeded)?;
-                return Ok(Action::await_change());
-            }
-            Verdict::Serve(valid) => *valid,
-        };
-        // A revoked Carrier is revoked in here, before anything else is done about it.
-        let identity = participant::of_carrier(&self.context, &carrier).await.map_err(Error::Identity)?;
-        let prepared = build::build(&valid, identity.issued(), &self.context.settings);
-        let applied = apply::apply(&self.context, &self.caches.children, prepared).await.map_err(Error::Apply)?;
-        let wanted = status::status(&carrier, &found, &identity, &applied, Timestamp::now());
-        status::update(&self, &carrier, wanted).await.map_err(Error::Status)?;
-        Ok(identity.look_again(Timestamp::now()))
-    }
-
-    fn lost_race(error: &Error) -> bool {
-        match error {
-            Error::Identity(source) => source.lost_race(),
-            Error::Apply(_) => false,
-            Error::Status(source) => source.lost_race(),
-            Error::Unneeded(source) => source.lost_race(),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;
+
+use waybill_crds::{Carrier, CarrierStatus, ConditionType, Reason, condition};
+
+use crate::apply::Error;
+use crate::args::Args;
+use crate::cache::index::By;
+use crate::cache::{Caches, Children};
+use crate::context::Context;
+use crate::identity;
+use crate::participant::{Kind, Known, Shown};
+use crate::report::Word;
+use crate::status::works;
+use crate::workload::{Progress, progress};
+use apply::Applied;
+use build::Prepared;
+use dereference::Found;
+use validate::Valid;
+
+impl Kind for Carrier {
+    const NAME: &'static str = "carrier";
+    const BY: By = By::Carrier;
+    const FIELD: &'static str = "spec.carrier";
+    type Found = Found;
+    type Valid = Valid;
+    type Prepared = Prepared;
+    type Applied = Applied;
+
+    fn dereference(&self, caches: &Caches) -> Found {
+        dereference::dereference(caches, self)
+    }
+
+    fn validate(&self, known: Known, found: &Found, _: &Args) -> Valid {
+        validate::validate(self, known, found)
+    }
+
+    fn identity(&self) -> Option<identity::Participant> {
+        identity::Participant::of_carrier(self)
+    }
+
+    fn build(valid: &Valid, issued: bool, settings: &Args) -> Prepared {
+        build::build(valid, issued, settings)
+    }
+
+    async fn apply(context: &Context, children: &Children, prepared: Prepared) -> Result<Applied, Error> {
+        apply::apply(context, children, prepared).await
+    }
+
+    /// Only agents in pods have one.
+    fn works(applied: &Applied) -> Option<Word> {
+        let deployment = applied.deployment.as_ref();
+        match deployment {
+            _ if !applied.in_pod => None,
+            None => Some(Word::no(Reason::WorkloadProgressing, "its pod is made once it has a certificate")),
+            Some(asleep) if asleep.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0)) => {
+                Some(Word::no(Reason::Suspended, "suspended, and nothing is under way: its pod is stopped"))
+            }
+            Some(deployment) => Some(works(progress(deployment))),
+        }
+    }
+
+    /// Once Ready, an interruption of the Carrier API is not every Carrier's news.
+    fn ready(&self, found: &Found, _: &Valid, pod: Option<&Word>) -> Word {
+        if let Some(works) = pod.filter(|works| !works.is_yes()) {
+            return works.clone();
+        }
+        let observed = self.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+        let was_ready = condition::is_true(observed, ConditionType::Ready);
+        if found.carrier_api != Some(Progress::Available) && !was_ready {
+            return Word::no(Reason::Provisioning, "waiting for the Carrier API of this namespace");
+        }
+        let message = match pod {
+            Some(_) => "certificates are issued and its pod is available",
+            None => "certificates are issued; its agent runs elsewhere",
+        };
+        Word::yes(Reason::Provisioned, message)
+    }
+
+    fn shown(&self) -> Shown {
+        let status = self.status.clone().unwrap_or_default();
+        let CarrierStatus { observed_generation, conditions, certificate, key_statement } = status;
+        Shown { observed_generation, conditions, certificate, key_statement }
+    }
+}

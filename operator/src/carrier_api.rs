@@ -43,7 +43,7 @@ pub(crate) fn url(namespace: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to see to its identity")]
-    Identity(#[source] participant::Error),
+    Identity(#[source] participant::IdentityError),
     #[error("failed to write what belongs to it")]
     Apply(#[source] apply::Error),
     #[error("failed to let its account ask for reviews")]
@@ -87,7 +87,8 @@ impl Reconciler for CarrierApis {
             return Ok(made.identity.look_again(Timestamp::now()));
         }
         let prepared = build::build(&valid, &anchor, &made.uid, &self.context.settings);
-        let applied = apply::apply(&self.context, &self.caches, prepared, &anchor).await.map_err(Error::Apply)?;
+        let applied =
+            Box::pin(apply::apply(&self.context, &self.caches, prepared, &anchor)).await.map_err(Error::Apply)?;
         if progress(&applied.deployment) == Progress::Available {
             self.wake_waiting(&name);
         }

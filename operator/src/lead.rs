@@ -9,16 +9,16 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::telemetry::report;
+use waybill_crds::{Carrier, Seller};
 
 use crate::cache::{Cached, Caches, Queues};
-use crate::carrier::Carriers;
 use crate::carrier_api::CarrierApis;
 use crate::context::Context;
 use crate::controller::{self, Lane};
 use crate::delivery::Deliveries;
 use crate::identity::{self, Owner};
+use crate::participant::Participants;
 use crate::queue::Queue;
-use crate::seller::Sellers;
 use crate::written::Written;
 
 /// Between attempts to revoke someone who is gone; the sweep is the net below.
@@ -56,18 +56,14 @@ impl Term {
 
     async fn work(&self, end: CancellationToken) {
         let Self { context, caches, queues } = self;
-        let shared = || (context.clone(), caches.clone(), Written::default());
-        let (context_, caches_, written) = shared();
-        let sellers = Arc::new(Sellers { context: context_, caches: caches_, written });
-        let (context_, caches_, written) = shared();
-        let carriers = Arc::new(Carriers { context: context_, caches: caches_, written });
-        let (context_, caches_, written) = shared();
-        let deliveries = Arc::new(Deliveries { context: context_, caches: caches_, written });
+        let sellers = Participants::<Seller>::new(context.clone(), caches.clone());
+        let carriers = Participants::<Carrier>::new(context.clone(), caches.clone());
+        let deliveries = Deliveries { context: context.clone(), caches: caches.clone(), written: Written::default() };
         let apis = CarrierApis { context: context.clone(), caches: caches.clone(), queues: queues.clone() };
         tokio::join!(
-            controller::run(sellers, self.lane(&caches.sellers, &queues.sellers), end.clone()),
-            controller::run(carriers, self.lane(&caches.carriers, &queues.carriers), end.clone()),
-            controller::run(deliveries, self.lane(&caches.deliveries, &queues.deliveries), end.clone()),
+            controller::run(Arc::new(sellers), self.lane(&caches.sellers, &queues.sellers), end.clone()),
+            controller::run(Arc::new(carriers), self.lane(&caches.carriers, &queues.carriers), end.clone()),
+            controller::run(Arc::new(deliveries), self.lane(&caches.deliveries, &queues.deliveries), end.clone()),
             controller::run(Arc::new(apis), self.lane(&caches.namespaces, &queues.namespaces), end.clone()),
             self.follow_authority(end.clone()),
             identity::run(context.clone(), end),

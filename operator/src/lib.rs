@@ -2,9 +2,13 @@
 //!
 //! - [`args`], [`context`]: settings and what everyone shares. `lead`: who may write. `cache`, `queue`, `controller`: what
 //!   is known, what waits, how one object is worked on. [`apply`], `status`, [`events`], [`metrics`]: how it writes and tells.
-//! - `seller`, `carrier`, `carrier_api`, `delivery`: one reconciler each, in five steps, `dereference → validate → build → apply →
-//!   update_status`; validate and build have no client and no clock. `workload`: what all pods have in common.
+//! - `participant` (what `seller` and `carrier` have in common), `carrier_api`, `delivery`: one reconciler each, in five steps,
+//!   `dereference → validate → build → apply → update_status`; validate and build have no client and no clock. `workload`: what all
+//!   pods have in common.
 //! - [`identity`]: the CA, certificates, key statements, revocation. The reconcilers call it, it calls none of them.
+
+// A future is copied whenever it moves; what is larger than a few pages is boxed where it is awaited.
+#![warn(clippy::large_futures)]
 
 pub mod apply;
 pub mod args;
@@ -61,7 +65,7 @@ pub enum Error {
 /// Runs against the cluster this process finds itself in, until `shutdown`.
 pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let client = Client::try_default().await.map_err(Error::Client)?;
-    run_on(client, args, shutdown).await
+    Box::pin(run_on(client, args, shutdown)).await
 }
 
 /// Runs against the cluster of `client` until `shutdown`: what has begun is finished, the Lease is given back, probes end last.
@@ -71,7 +75,7 @@ pub async fn run_on(client: Client, args: Args, shutdown: CancellationToken) -> 
     let end = CancellationToken::new();
     let served = probes::serve(&args.probes, &probes, registry.clone(), end.clone());
     let work = async {
-        work(client, args.clone(), &registry, &probes, shutdown).await;
+        Box::pin(work(client, args.clone(), &registry, &probes, shutdown)).await;
         end.cancel();
     };
     // A probe listener that fails ends the process: a kubelet that cannot ask would end it anyway.

@@ -1,148 +1,142 @@
-//! A Seller's or Carrier's identity as its reconciler sees it: a word for the condition, what status shows, when to look again.
+//! What reconciling a Seller and a Carrier have in common: the five steps and their order, when hands stay off, what any
+//! participant's status says. The rest each kind says itself: see [`Kind`].
 
-use std::time::Duration;
+mod identified;
+mod standing;
+mod status;
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, ResourceExt};
-use waybill_crds::{Carrier, CertificateStatus, Reason, Seller};
 
-use crate::cache::SecretMeta;
+pub(crate) use identified::{
+    CARRIER_API_SECRETS, Error as IdentityError, Identified, of_carrier_api, remove_carrier_api,
+};
+pub(crate) use standing::Known;
+pub(crate) use status::Shown;
+#[cfg(test)]
+pub(crate) use status::build as shown;
+
+use crate::apply;
+use crate::args::Args;
+use crate::cache::index::By;
+use crate::cache::{Caches, Children};
 use crate::context::Context;
-use crate::identity::{self, Outcome, Participant};
+use crate::controller::Reconciler;
+use crate::identity;
 use crate::report::Word;
+use crate::status::Error as StatusError;
+use crate::unneeded;
+use crate::written::Written;
+use standing::Standing;
 
-/// Even where nothing falls due, a look now and then mends what no watch shows.
-const AT_LEAST: Duration = Duration::from_secs(12 * 3600);
+/// A kind of participant. Only `apply` sends anything; `validate`, `build`, `works` and `ready` are pure.
+pub(crate) trait Kind: apply::Owned {
+    /// Names its reconciler.
+    const NAME: &'static str;
+    /// What Deliveries name it by.
+    const BY: By;
+    /// The field in which they do.
+    const FIELD: &'static str;
+    /// What is looked up, in the cache.
+    type Found: Send + Sync;
+    /// Its specification, understood.
+    type Valid: Send + Sync;
+    /// Made, but not sent.
+    type Prepared: Send;
+    /// As the API server has it then.
+    type Applied: Send + Sync;
 
-/// How long to wait for the authority before saying that it is not there.
-const AUTHORITY: Duration = Duration::from_secs(5);
+    fn dereference(&self, caches: &Caches) -> Self::Found;
 
-/// Why an identity could not be seen to.
+    fn validate(&self, known: Known, found: &Self::Found, settings: &Args) -> Self::Valid;
+
+    /// As identity sees it; None for what was never stored.
+    fn identity(&self) -> Option<identity::Participant>;
+
+    /// `issued`: it has a certificate to start pods with.
+    fn build(valid: &Self::Valid, issued: bool, settings: &Args) -> Self::Prepared;
+
+    fn apply(
+        context: &Context,
+        children: &Children,
+        prepared: Self::Prepared,
+    ) -> impl Future<Output = Result<Self::Applied, apply::Error>> + Send;
+
+    /// How its pods do; None where it has none.
+    fn works(applied: &Self::Applied) -> Option<Word>;
+
+    /// The first thing in the way, once certificates are issued.
+    fn ready(&self, found: &Self::Found, valid: &Self::Valid, works: Option<&Word>) -> Word;
+
+    /// What its status shows now.
+    fn shown(&self) -> Shown;
+}
+
+/// Why a participant could not be reconciled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("failed to read its uid")]
-    Unstored,
-    #[error("failed to keep its identity")]
-    Identity(#[source] identity::Error),
-    #[error("failed to find the Secret with its keys")]
-    Keys(#[source] kube::Error),
-    #[error("failed to take its identity back")]
-    Remove(#[source] identity::Error),
+    #[error("failed to see to its identity")]
+    Identity(#[source] IdentityError),
+    #[error("failed to write what belongs to it")]
+    Apply(#[source] apply::Error),
+    #[error("failed to write its status")]
+    Status(#[source] StatusError),
+    #[error("failed to remove it")]
+    Unneeded(#[source] unneeded::Error),
 }
 
-impl Error {
-    /// The authority is being set up, or somebody else was faster: a moment later is soon enough to say more.
-    pub(crate) fn lost_race(&self) -> bool {
-        matches!(self, Self::Identity(identity::Error::NotReady | identity::Error::Contended { .. }))
+/// The reconciler of one kind.
+pub(crate) struct Participants<K> {
+    context: Context,
+    caches: Caches,
+    written: Written,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Participants<K> {
+    pub(crate) fn new(context: Context, caches: Caches) -> Self {
+        Self { context, caches, written: Written::default(), kind: PhantomData }
     }
 }
 
-/// What identity answered.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Identified(pub Outcome);
+impl<K: Kind> Reconciler for Participants<K> {
+    type Object = K;
+    type Error = Error;
+    const NAME: &'static str = K::NAME;
 
-/// The Carrier API's identity: the uid of the Secret that holds its keys stands for it.
-#[derive(Clone, Debug)]
-pub(crate) struct CarrierApiIdentity {
-    pub identity: Identified,
-    pub uid: String,
-}
-
-/// The Carrier API's Secrets.
-pub(crate) const CARRIER_API_SECRETS: [&str; 2] = ["waybill-carrier-api-keys", "waybill-carrier-api-tls"];
-
-pub(crate) async fn of_seller(context: &Context, seller: &Seller) -> Result<Identified, Error> {
-    ensure(context, Participant::of_seller(seller)).await
-}
-
-pub(crate) async fn of_carrier(context: &Context, carrier: &Carrier) -> Result<Identified, Error> {
-    ensure(context, Participant::of_carrier(carrier)).await
-}
-
-/// The Carrier API's Secrets and statement; its uid from the cache, or asked for where the cache lags.
-pub(crate) async fn of_carrier_api(
-    context: &Context,
-    secrets: &Store<SecretMeta>,
-    namespace: &str,
-) -> Result<CarrierApiIdentity, Error> {
-    let mut changes = context.identity.changes();
-    let outcome = match identity::carrier_api::ensure(context, namespace).await {
-        Err(identity::Error::NotReady) => {
-            authority(&mut changes).await;
-            identity::carrier_api::ensure(context, namespace).await
+    async fn reconcile(self: Arc<Self>, object: Arc<K>) -> Result<Action, Error> {
+        let Self { context, caches, written, .. } = &*self;
+        if written.is_ahead_of(&*object) {
+            return Ok(Action::await_change());
         }
-        decided => decided,
-    };
-    let outcome = outcome.map_err(Error::Identity)?;
-    let [keys, _] = CARRIER_API_SECRETS;
-    let uid = match secrets.get(&ObjectRef::new(keys).within(namespace)).and_then(|secret| secret.uid()) {
-        Some(uid) => uid,
-        None => {
-            let api: Api<Secret> = context.api(namespace);
-            api.get_metadata(keys).await.map_err(Error::Keys)?.uid().ok_or(Error::Unstored)?
+        let known = match standing::dereference(caches, &*object) {
+            Standing::Leave => return Ok(Action::await_change()),
+            Standing::Unneeded => {
+                unneeded::remove(context, &*object, K::FIELD).await.map_err(Error::Unneeded)?;
+                return Ok(Action::await_change());
+            }
+            Standing::Serve(known) => known,
+        };
+        let found = object.dereference(caches);
+        let valid = object.validate(known, &found, &context.settings);
+        // Who is revoked is revoked in here, before anything else is done about it.
+        let identity = identified::ensure(context, object.identity()).await.map_err(Error::Identity)?;
+        let prepared = K::build(&valid, identity.issued(), &context.settings);
+        let applied = K::apply(context, &caches.children, prepared).await.map_err(Error::Apply)?;
+        let wanted = status::build(&*object, &found, &valid, &identity, &applied, Timestamp::now());
+        status::update(context, written, &*object, wanted).await.map_err(Error::Status)?;
+        Ok(identity.look_again(Timestamp::now()))
+    }
+
+    fn lost_race(error: &Error) -> bool {
+        match error {
+            Error::Identity(source) => source.lost_race(),
+            Error::Apply(_) => false,
+            Error::Status(source) => source.lost_race(),
+            Error::Unneeded(source) => source.lost_race(),
         }
-    };
-    Ok(CarrierApiIdentity { identity: Identified(outcome), uid })
-}
-
-/// For the last Carrier of a namespace; again is a no-op.
-pub(crate) async fn remove_carrier_api(context: &Context, namespace: &str) -> Result<(), Error> {
-    identity::carrier_api::remove(context, namespace).await.map_err(Error::Remove)
-}
-
-async fn ensure(context: &Context, participant: Option<Participant>) -> Result<Identified, Error> {
-    let participant = participant.ok_or(Error::Unstored)?;
-    let mut changes = context.identity.changes();
-    let first = identity::participant::ensure(context, &participant).await;
-    let decided = match first {
-        Err(identity::Error::NotReady) => {
-            authority(&mut changes).await;
-            identity::participant::ensure(context, &participant).await
-        }
-        decided => decided,
-    };
-    decided.map(Identified).map_err(Error::Identity)
-}
-
-/// A term as leader begins before the authority is there. Whoever comes first waits for it, instead of coming again and again; in
-/// the end the next attempt tells.
-async fn authority(changes: &mut identity::Changes) {
-    let _ = tokio::time::timeout(AUTHORITY, changes.next()).await;
-}
-
-impl Identified {
-    /// Whether there is a certificate to start pods with.
-    pub(crate) fn issued(&self) -> bool {
-        self.0.certificate.is_some()
-    }
-
-    pub(crate) fn word(&self) -> Word {
-        match &self.0.refusal {
-            Some(refusal) => Word::no(refusal.reason, refusal.message.clone()),
-            None if self.issued() => Word::yes(Reason::Issued, "certificate and key statement are current"),
-            None => Word::no(Reason::AuthorityUnavailable, "the certificate authority is being set up"),
-        }
-    }
-
-    /// The certificate to show. A refusal that gives none leaves the former one in sight, unless it was revoked.
-    pub(crate) fn certificate(&self, shown: Option<&CertificateStatus>) -> Option<CertificateStatus> {
-        self.0.certificate.clone().or_else(|| shown.filter(|_| self.keeps()).cloned())
-    }
-
-    pub(crate) fn key_statement(&self, shown: Option<&String>) -> Option<String> {
-        self.0.key_statement.clone().or_else(|| shown.filter(|_| self.keeps()).cloned())
-    }
-
-    fn keeps(&self) -> bool {
-        self.0.refusal.as_ref().is_some_and(|refusal| refusal.reason != Reason::Revoked)
-    }
-
-    /// When to look again: in time for the renewal.
-    pub(crate) fn look_again(&self, now: Timestamp) -> Action {
-        let until = |at: Timestamp| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs();
-        Action::requeue(self.0.renew_at.map_or(AT_LEAST, until).min(AT_LEAST))
     }
 }

@@ -1,85 +1,89 @@
-//! One Seller: its identity, its pods, the rights they use and no others, and what its status says about them.
+//! One Seller: its identity, its pods, the rights they use and no others. The steps are [`participant`](crate::participant)'s.
 
 mod apply;
 mod build;
-mod dereference;
-mod status;
 mod validate;
-
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use kube::runtime::controller::Action;
-use waybill_crds::Seller;
-
-use crate::cache::Caches;
-use crate::context::Context;
-use crate::controller::Reconciler;
-use crate::participant;
-use crate::unneeded;
-use crate::written::Written;
-use validate::Verdict;
-
-/// Why a Seller could not be reconciled.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("failed to see to its identity")]
-    Identity(#[source] participant::Error),
-    #[error("failed to write what belongs to it")]
-    Apply(#[source] apply::Error),
-    #[error("failed to write its status")]
-    Status(#[source] status::Error),
-    #[error("failed to remove it")]
-    Unneeded(#[source] unneeded::Error),
-}
-
-/// What the steps share.
-pub(crate) struct Sellers {
-    pub context: Context,
-    pub caches: Caches,
-    pub written: Written,
-}
-
-impl Reconciler for Sellers {
-    type Object = Seller;
-    type Error = Error;
-    const NAME: &'static str = "seller";
-
-    async fn reconcile(self: Arc<Self>, seller: Arc<Seller>) -> Result<Action, Error> {
-        if self.written.is_ahead_of(&*seller) {
-            return Ok(Action::await_change());
-        }
-        let found = dereference::dereference(&self.caches, &seller);
-        let valid = match validate::validate(&seller, &found, &self.context.settings) {
-            Verdict::Leave => return Ok(Action::await_change()),
-            Verdict::Unneeded => {
-                unneeded::remove(&self.context, &*seller, unneeded::Named::Seller).await.map_err(Error::Unneeded)?;
-                return Ok(Action::await_change());
-            }
-            Verdict::Serve(valid) => *valid,
-        };
-        let identity = participant::of_seller(&self.context, &seller).await.map_err(Error::Identity)?;
-        let applied = match identity.issued() {
-            true => {
-                let prepared = build::build(&valid, &self.context.settings);
-                Some(apply::apply(&self.context, &self.caches.children, prepared).await.map_err(Error::Apply)?)
-            }
-            false => None,
-        };
-        let wanted = status::status(&seller, &valid, &identity, applied.as_ref(), Timestamp::now());
-        status::update(&self, &seller, wanted).await.map_err(Error::Status)?;
-        Ok(identity.look_again(Timestamp::now()))
-    }
-
-    fn lost_race(error: &Error) -> bool {
-        match error {
-            Error::Identity(source) => source.lost_race(),
-            Error::Apply(_) => false,
-            Error::Status(source) => source.lost_race(),
-            Error::Unneeded(source) => source.lost_race(),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use waybill_crds::{ConditionType, Reason, Seller, SellerStatus, condition};
+
+use crate::apply::Error;
+use crate::args::Args;
+use crate::cache::index::By;
+use crate::cache::{Caches, Children};
+use crate::context::Context;
+use crate::identity;
+use crate::participant::{Kind, Known, Shown};
+use crate::report::Word;
+use crate::status::works;
+use crate::workload::progress;
+use build::Prepared;
+use validate::{Orders, Valid};
+
+impl Kind for Seller {
+    const NAME: &'static str = "seller";
+    const BY: By = By::Seller;
+    const FIELD: &'static str = "spec.seller";
+    type Found = ();
+    type Valid = Valid;
+    /// None without a certificate.
+    type Prepared = Option<Box<Prepared>>;
+    type Applied = Option<Deployment>;
+
+    fn dereference(&self, _: &Caches) {}
+
+    fn validate(&self, known: Known, (): &(), settings: &Args) -> Valid {
+        validate::validate(self, known, settings)
+    }
+
+    fn identity(&self) -> Option<identity::Participant> {
+        identity::Participant::of_seller(self)
+    }
+
+    fn build(valid: &Valid, issued: bool, settings: &Args) -> Option<Box<Prepared>> {
+        issued.then(|| Box::new(build::build(valid, settings)))
+    }
+
+    async fn apply(
+        context: &Context,
+        children: &Children,
+        prepared: Option<Box<Prepared>>,
+    ) -> Result<Option<Deployment>, Error> {
+        match prepared {
+            Some(prepared) => Box::pin(apply::apply(context, children, *prepared)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn works(applied: &Option<Deployment>) -> Option<Word> {
+        applied.as_ref().map(|deployment| works(progress(deployment)))
+    }
+
+    /// One malformed order is reported, but does not stop the Seller's other parcels.
+    fn ready(&self, (): &(), valid: &Valid, pods: Option<&Word>) -> Word {
+        if let Orders::Refused { reason, message } = &valid.orders {
+            return Word::no(*reason, message.clone());
+        }
+        match pods {
+            Some(works) if works.is_yes() => {}
+            Some(works) => return works.clone(),
+            None => return Word::no(Reason::Provisioning, "its pods are being made"),
+        }
+        let observed = self.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
+        let stopping = [Reason::OrdersMissing, Reason::OrdersUnreachable, Reason::OrdersUrlForbidden];
+        let orders = condition::find(observed, ConditionType::OrdersAvailable).filter(|c| c.status == "False");
+        match orders.and_then(|c| Some((stopping.iter().find(|reason| reason.as_str() == c.reason)?, c))) {
+            Some((reason, orders)) => Word::no(*reason, orders.message.clone()),
+            None => Word::yes(Reason::Provisioned, "certificates are issued and its pods are available"),
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        let status = self.status.clone().unwrap_or_default();
+        let SellerStatus { observed_generation, conditions, certificate, key_statement } = status;
+        Shown { observed_generation, conditions, certificate, key_statement }
+    }
+}

@@ -29,15 +29,8 @@ impl Error {
     }
 }
 
-/// Under which field a Delivery names it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Named {
-    Seller,
-    Carrier,
-}
-
-/// Deletes `object` unless a Delivery of its namespace names it after all.
-pub(crate) async fn remove<K>(context: &Context, object: &K, named: Named) -> Result<(), Error>
+/// Deletes `object` unless a Delivery of its namespace names it in `field` after all.
+pub(crate) async fn remove<K>(context: &Context, object: &K, field: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -45,10 +38,6 @@ where
         + std::fmt::Debug,
 {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let field = match named {
-        Named::Seller => "spec.seller",
-        Named::Carrier => "spec.carrier",
-    };
     let deliveries: Api<PartialObjectMeta<Delivery>> = Api::namespaced(context.client.clone(), &namespace);
     let naming = ListParams::default().fields(&format!("{field}={name}")).limit(1);
     if !deliveries.list(&naming).await.map_err(Error::List)?.items.is_empty() {

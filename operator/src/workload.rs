@@ -15,6 +15,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
 use waybill_crds::{FIELD_MANAGER, annotation, label};
 
+use crate::participant::Known;
+
 pub(crate) use network::{Peer, policy};
 pub(crate) use pod::{Mount, Program};
 pub(crate) use rights::{binding, every, named, role};
@@ -33,6 +35,17 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// What is made for one participant: named `wb-<component>-<its name>`, and gone with it.
+    pub(crate) fn of(known: &Known, component: &'static str, label: &'static str) -> Self {
+        Self {
+            namespace: known.namespace.clone(),
+            name: format!("wb-{component}-{}", known.name),
+            component,
+            belongs: Some((label, known.name.clone())),
+            owners: vec![known.owner.clone()],
+        }
+    }
+
     /// What tells its pods from all others; never changes, because a Deployment's selector cannot.
     pub(crate) fn selector(&self) -> BTreeMap<String, String> {
         let instance = self.belongs.as_ref().map_or(&self.namespace, |(_, name)| name);

@@ -3,14 +3,12 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::build::{Prepared, Transport};
-use crate::apply as one;
+use crate::apply::{self as one, Error};
 use crate::cache::Children;
 use crate::context::Context;
 
-pub(crate) use crate::apply::Error;
-
 /// As the API server has it now.
-pub(super) struct Applied {
+pub(crate) struct Applied {
     /// None where no pod is wanted, or none could be made yet.
     pub deployment: Option<Deployment>,
     /// Whether the Carrier's agent is to run in a pod.

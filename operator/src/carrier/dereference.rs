@@ -1,4 +1,4 @@
-//! Everything a Carrier's reconciliation looks up, all of it in the cache. No judgement here.
+//! What a Carrier's reconciliation looks up besides, all of it in the cache. No judgement here.
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -9,11 +9,7 @@ use crate::cache::index::By;
 use crate::carrier_api;
 use crate::workload::{Progress, progress};
 
-pub(super) struct Found {
-    /// The namespace is going away, or is not one of ours.
-    pub namespace_ends: bool,
-    /// A Delivery of the namespace names this Carrier.
-    pub named: bool,
+pub(crate) struct Found {
     /// It has accepted a job that is not finished.
     pub under_way: bool,
     /// How far the namespace's Carrier API is; none is made yet.
@@ -24,8 +20,6 @@ pub(super) fn dereference(caches: &Caches, carrier: &Carrier) -> Found {
     let (namespace, name) = (carrier.namespace().unwrap_or_default(), carrier.name_any());
     let api = ObjectRef::new(carrier_api::NAME).within(&namespace);
     Found {
-        namespace_ends: caches.namespace_ends(&namespace),
-        named: caches.index.any(By::Carrier, &namespace, &name),
         // Asked only where it matters: a busy Carrier has many Deliveries.
         under_way: carrier.spec.suspended && under_way(caches, &namespace, &name),
         carrier_api: caches.children.deployments.get(&api).map(|deployment| progress(&deployment)),

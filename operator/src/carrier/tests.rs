@@ -8,18 +8,20 @@ use waybill_crds::{Carrier, CarrierStatus, ConditionType, Reason};
 use super::apply::Applied;
 use super::build::{Prepared, Transport, build};
 use super::dereference::Found;
-use super::validate::{Verdict, validate};
+use super::validate::{Valid, validate};
 use crate::fixtures::{self, noon, settings, uid};
 use crate::identity::{Outcome, Refusal};
-use crate::participant::Identified;
+use crate::participant::{Identified, Known, Shown, shown};
 use crate::workload::Progress;
 
-const HERE: Found =
-    Found { namespace_ends: false, named: true, under_way: false, carrier_api: Some(Progress::Available) };
+const HERE: Found = Found { under_way: false, carrier_api: Some(Progress::Available) };
+
+fn valid(carrier: &Carrier, found: &Found) -> Valid {
+    validate(carrier, Known::of(carrier).expect("it is stored"), found)
+}
 
 fn prepared(carrier: &Carrier, issued: bool) -> Prepared {
-    let Verdict::Serve(valid) = validate(carrier, &HERE) else { panic!("to be served") };
-    build(&valid, issued, &settings())
+    build(&valid(carrier, &HERE), issued, &settings())
 }
 
 fn transport(carrier: &Carrier) -> Transport {
@@ -102,7 +104,9 @@ fn ready_reason(status: &CarrierStatus) -> String {
 }
 
 fn status(carrier: &Carrier, found: &Found, identity: &Identified, applied: &Applied) -> CarrierStatus {
-    super::status::status(carrier, found, identity, applied, noon())
+    let Shown { observed_generation, conditions, certificate, key_statement } =
+        shown(carrier, found, &valid(carrier, found), identity, applied, noon());
+    CarrierStatus { observed_generation, conditions, certificate, key_statement }
 }
 
 #[test]

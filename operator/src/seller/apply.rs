@@ -3,18 +3,11 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::build::Prepared;
-use crate::apply as one;
+use crate::apply::{self as one, Error};
 use crate::cache::Children;
 use crate::context::Context;
 
-pub(crate) use crate::apply::Error;
-
-/// As the API server has it now.
-pub(super) struct Applied {
-    pub deployment: Deployment,
-}
-
-pub(super) async fn apply(context: &Context, children: &Children, prepared: Prepared) -> Result<Applied, Error> {
+pub(super) async fn apply(context: &Context, children: &Children, prepared: Prepared) -> Result<Deployment, Error> {
     // No `..`: a new object cannot be forgotten here.
     let Prepared { account, role, binding, lease, service, policy, budget, deployment } = prepared;
     one::apply(context, &children.accounts, account).await?;
@@ -26,6 +19,5 @@ pub(super) async fn apply(context: &Context, children: &Children, prepared: Prep
     one::apply(context, &children.policies, policy).await?;
     one::apply(context, &children.budgets, budget).await?;
     // Last: its pods start with everything they need.
-    let deployment = one::apply(context, &children.deployments, deployment).await?;
-    Ok(Applied { deployment })
+    one::apply(context, &children.deployments, deployment).await
 }

@@ -18,7 +18,7 @@ pub(super) const PORT: i32 = 5000;
 pub(crate) const TRUST: &str = "waybill-trust";
 
 /// Made, but not sent.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     pub account: ServiceAccount,
     pub role: Role,
     pub binding: RoleBinding,
@@ -30,15 +30,9 @@ pub(super) struct Prepared {
 }
 
 pub(super) fn build(seller: &Valid, settings: &Args) -> Prepared {
-    let made = Made {
-        namespace: seller.namespace.clone(),
-        name: format!("wb-seller-{}", seller.name),
-        component: "seller",
-        belongs: Some((label::SELLER, seller.name.clone())),
-        owners: vec![seller.owner.clone()],
-    };
+    let made = Made::of(&seller.known, "seller", label::SELLER);
     let program = program(seller, settings, &made);
-    let content = crate::apply::hash(&seller.uid.clone().into());
+    let content = crate::apply::hash(&seller.known.uid.clone().into());
     Prepared {
         account: workload::account(&made),
         role: workload::role(&made, rights(seller, &made)),
@@ -58,9 +52,9 @@ fn program<'a>(seller: &Valid, settings: &'a Args, made: &Made) -> Program<'a> {
         command: "seller",
         port: Some(PORT),
         env: vec![
-            ("WAYBILL_NAMESPACE", seller.namespace.clone()),
-            ("WAYBILL_NAME", seller.name.clone()),
-            ("WAYBILL_UID", seller.uid.clone()),
+            ("WAYBILL_NAMESPACE", seller.known.namespace.clone()),
+            ("WAYBILL_NAME", seller.known.name.clone()),
+            ("WAYBILL_UID", seller.known.uid.clone()),
             ("WAYBILL_BROKER", broker::for_sellers(settings)),
             ("WAYBILL_SELLER_API", format!("https://{}.{}.svc:{PORT}", made.name, made.namespace)),
         ],
@@ -80,7 +74,7 @@ fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
         Orders::Secrets(names) => names.clone(),
         Orders::Url(_) | Orders::Refused { .. } => Vec::new(),
     };
-    let own = [seller.name.clone()];
+    let own = [seller.known.name.clone()];
     let lease = [made.name.clone()];
     // A watch by name begins with a list by name.
     let followed = &["list", "watch"];

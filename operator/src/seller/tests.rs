@@ -6,17 +6,17 @@ use waybill_crds::condition;
 use waybill_crds::{ConditionType, Reason};
 
 use super::build::{Prepared, build};
-use super::dereference::Found;
-use super::validate::{Verdict, validate};
+use super::validate::{Valid, validate};
 use crate::fixtures::{self, noon, settings, uid};
 use crate::identity::{Outcome, Refusal};
-use crate::participant::Identified;
+use crate::participant::{Identified, Known, Shown, shown};
 
-const HERE: Found = Found { namespace_ends: false, named: true };
+fn valid(seller: &waybill_crds::Seller) -> Valid {
+    validate(seller, Known::of(seller).expect("it is stored"), &settings())
+}
 
 fn prepared(seller: &waybill_crds::Seller) -> Prepared {
-    let Verdict::Serve(valid) = validate(seller, &HERE, &settings()) else { panic!("to be served") };
-    build(&valid, &settings())
+    build(&valid(seller), &settings())
 }
 
 #[test]
@@ -118,14 +118,15 @@ fn issued() -> Identified {
 }
 
 fn status(seller: &waybill_crds::Seller, identity: &Identified, available: Option<bool>) -> waybill_crds::SellerStatus {
-    let Verdict::Serve(valid) = validate(seller, &HERE, &settings()) else { panic!("to be served") };
     let applied = available.map(|available| {
-        let mut deployment: Deployment = build(&valid, &settings()).deployment;
+        let mut deployment: Deployment = prepared(seller).deployment;
         deployment.status =
             Some(DeploymentStatus { available_replicas: available.then_some(1), ..DeploymentStatus::default() });
-        super::apply::Applied { deployment }
+        deployment
     });
-    super::status::status(seller, &valid, identity, applied.as_ref(), noon())
+    let Shown { observed_generation, conditions, certificate, key_statement } =
+        shown(seller, &(), &valid(seller), identity, &applied, noon());
+    waybill_crds::SellerStatus { observed_generation, conditions, certificate, key_statement }
 }
 
 fn reasons(status: &waybill_crds::SellerStatus) -> Vec<(String, String, String)> {

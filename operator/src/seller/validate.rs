@@ -1,34 +1,21 @@
-//! What is to be done about a Seller, and its specification read once into what the builders need. Pure.
+//! A Seller's specification, read once into what the builders need. Pure.
 
 use kube::ResourceExt;
-use waybill_crds::{Reason, Seller, annotation, label};
+use waybill_crds::{Reason, Seller};
 
-use super::dereference::Found;
 use crate::args::Args;
-
-/// What to do.
-#[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
-    /// Paused, or going away: hands off.
-    Leave,
-    /// Made for a Delivery that is gone.
-    Unneeded,
-    Serve(Box<Valid>),
-}
+use crate::participant::Known;
 
 /// A Seller whose specification is understood.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Valid {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-    pub owner: k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
+pub(crate) struct Valid {
+    pub known: Known,
     pub orders: Orders,
 }
 
 /// Where the orders are.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Orders {
+pub(crate) enum Orders {
     Secrets(Vec<String>),
     Url(String),
     /// The `url` is none the chart allows; nothing is read.
@@ -38,26 +25,8 @@ pub(super) enum Orders {
     },
 }
 
-pub(super) fn validate(seller: &Seller, found: &Found, settings: &Args) -> Verdict {
-    let paused = seller.annotations().get(annotation::PAUSED).is_some_and(|value| value == "true");
-    if paused || found.namespace_ends || seller.metadata.deletion_timestamp.is_some() {
-        return Verdict::Leave;
-    }
-    let made_by_us = seller.labels().get(label::AUTO_CREATED).is_some_and(|value| value == "true");
-    if made_by_us && !found.named {
-        return Verdict::Unneeded;
-    }
-    let (Some(uid), Some(owner)) = (seller.uid(), kube::Resource::controller_owner_ref(seller, &())) else {
-        // Only what the API server never stored has no uid.
-        return Verdict::Leave;
-    };
-    Verdict::Serve(Box::new(Valid {
-        namespace: seller.namespace().unwrap_or_default(),
-        name: seller.name_any(),
-        uid,
-        owner,
-        orders: orders(seller, &settings.order_urls),
-    }))
+pub(super) fn validate(seller: &Seller, known: Known, settings: &Args) -> Valid {
+    Valid { known, orders: orders(seller, &settings.order_urls) }
 }
 
 fn orders(seller: &Seller, allowed: &[String]) -> Orders {
@@ -90,13 +59,8 @@ mod tests {
     use super::*;
     use crate::fixtures::{self, settings};
 
-    const HERE: Found = Found { namespace_ends: false, named: true };
-
     fn served(seller: &Seller, settings: &Args) -> Valid {
-        match validate(seller, &HERE, settings) {
-            Verdict::Serve(valid) => *valid,
-            other => panic!("to be served, not {other:?}"),
-        }
+        validate(seller, Known::of(seller).expect("it is stored"), settings)
     }
 
     #[test]
@@ -120,19 +84,5 @@ mod tests {
             let orders = served(&seller, &settings).orders;
             assert_eq!(orders == Orders::Url(url.into()), allowed, "{url}: {orders:?}");
         }
-    }
-
-    #[test]
-    fn paused_ending_or_unneeded_sellers_are_not_served() {
-        let mut made = fixtures::seller("acme", false);
-        made.labels_mut().insert(label::AUTO_CREATED.into(), "true".into());
-        let alone = Found { named: false, ..HERE };
-        assert_eq!(validate(&made, &alone, &settings()), Verdict::Unneeded);
-        assert!(matches!(validate(&made, &HERE, &settings()), Verdict::Serve(_)));
-        assert!(matches!(validate(&fixtures::seller("acme", false), &alone, &settings()), Verdict::Serve(_)));
-        made.annotations_mut().insert(annotation::PAUSED.into(), "true".into());
-        assert_eq!(validate(&made, &alone, &settings()), Verdict::Leave);
-        let going = Found { namespace_ends: true, ..HERE };
-        assert_eq!(validate(&fixtures::seller("acme", false), &going, &settings()), Verdict::Leave);
     }
 }
