@@ -5,6 +5,8 @@ mod decide;
 mod facts;
 mod label;
 mod office;
+#[cfg(test)]
+mod plays;
 mod say;
 mod watched;
 

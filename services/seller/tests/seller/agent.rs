@@ -2,6 +2,7 @@
 //! as the Carrier API does.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use kube::Api;
@@ -92,7 +93,7 @@ impl Scene {
         let (seller, carrier) = (self.seller.signer.uid().clone(), own.signer.uid().clone());
         let namespace = Name::new(self.namespace.name.clone()).unwrap();
         let subject = Subject { delivery: uid.clone(), namespace: namespace.clone(), seller: seller.clone() };
-        let (certificate, key) = leaf(&self.ca, carrier.as_str());
+        let (certificate, key) = leaf(&self.ca, carrier.as_str(), Ipv4Addr::LOCALHOST);
         let material = Material::from_pem(certificate.as_bytes(), key.as_bytes(), self.ca.pem().as_bytes()).unwrap();
         let (_tls, tls) = watch::channel(Arc::new(material.client().unwrap()));
         let settings = Settings::new(&self.broker.ports.carriers.to_string(), carrier.as_str()).unwrap();

@@ -1,9 +1,9 @@
 //! What goes wrong for a parcel, and for a seller.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use waybill_crds::Phase;
+use waybill_crds::{Carrier, Phase};
 use waybill_protocol::fact::reason::HoldReason;
 use waybill_protocol::{Fact, Stage};
 
@@ -82,6 +82,28 @@ async fn a_revoked_carrier_is_cut_off_and_another_one_brings_the_parcel() {
         let delivery = stage.becomes(&name, Phase::Delivered).await;
         assert_eq!(delivery.status.unwrap().carrier_uid.as_deref(), Some(second.uid.as_str()));
         assert_eq!((first.was_told().len(), second.was_told().len()), (1, 3));
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_made_anew_under_the_same_name_gets_nothing() {
+    on_stage("fails-replaced", |stage| async move {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
+        let first = stage.agent(&truck, &name, halts).await;
+        waits_for(&first, &[Stage::Country]).await;
+        stage.namespace.api::<Carrier>().delete("truck", &DeleteParams::default()).await.unwrap();
+        let impostor = stage.carrier("truck", false).await;
+        let second = stage.agent(&impostor, &name, Manners::default()).await;
+        stage.becomes(&name, Phase::OnHold).await;
+        let reason = stage.log(&name).await.state().hold().unwrap().reason;
+        // In between there was nobody of that name.
+        assert!(matches!(reason, HoldReason::CarrierReplaced | HoldReason::CarrierRevoked), "{reason}");
+        assert!(second.was_told().is_empty());
         seller.stop().await;
     })
     .await;

@@ -1,6 +1,7 @@
 //! What broker and seller find in their folders: certificates, lists, keys.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use rcgen::{
@@ -10,20 +11,20 @@ use rcgen::{
 
 use crate::domain::{Ca, Somebody};
 
-/// A certificate with this uid as its name, and its key.
-pub(crate) fn leaf(ca: &Ca, uid: &str) -> (String, String) {
+/// A certificate with this uid as its name, and its key, for a server at this address.
+pub(crate) fn leaf(ca: &Ca, uid: &str, ip: Ipv4Addr) -> (String, String) {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, uid);
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+    params.subject_alt_names = vec![SanType::IpAddress(ip.into())];
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().unwrap();
     (params.signed_by(&key, &ca.issuer).unwrap().pem(), key.serialize_pem())
 }
 
 pub(crate) fn write_broker(run: &Path, ca: &Ca) {
-    let (certificate, key) = leaf(ca, "broker");
+    let (certificate, key) = leaf(ca, "broker", Ipv4Addr::LOCALHOST);
     let now = time::OffsetDateTime::now_utc();
     let list = CertificateRevocationListParams {
         this_update: now - time::Duration::hours(1),
@@ -52,8 +53,8 @@ pub(crate) fn write_broker(run: &Path, ca: &Ca) {
     }
 }
 
-pub(crate) fn write_seller(dir: &Path, ca: &Ca, seller: &Somebody, label_key: &[u8; 32]) {
-    let (certificate, key) = leaf(ca, seller.signer.uid().as_str());
+pub(crate) fn write_seller(dir: &Path, ca: &Ca, seller: &Somebody, (label_key, ip): (&[u8; 32], Ipv4Addr)) {
+    let (certificate, key) = leaf(ca, seller.signer.uid().as_str(), ip);
     let (commit, bundle): ([u8; 32], String) = (rand::random(), ca.pem());
     let files: [(&str, &[u8]); 8] = [
         ("tls/tls.crt", certificate.as_bytes()),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -38,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) api: SocketAddr,
     trust: Trust,
     files: TempDir,
-    _run: TempDir,
+    _kept: [TempDir; 2],
 }
 
 /// A running seller.
@@ -81,12 +82,12 @@ impl Stage {
         let (run, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let label_key: [u8; 32] = rand::random();
         write_broker(run.path(), &ca);
-        write_seller(files.path(), &ca, &seller, &label_key);
-        let mut broker = Mosquitto::prepare(run.path(), files.path());
-        broker.start();
+        let ip = own_address();
+        write_seller(files.path(), &ca, &seller, (&label_key, ip));
+        let (broker, own) = started_broker(run.path()).await;
         let trust = ca.trust();
-        let api = free_address();
-        let stage = Self { namespace, ca, broker, seller, api, trust, files, _run: run };
+        let api = free_port(ip);
+        let stage = Self { namespace, ca, broker, seller, api, trust, files, _kept: [run, own] };
         stage.publish_trust(1, &[]).await;
         stage.orders(&["UPC_1", "UPC_2", "UPC_3"]).await;
         stage
@@ -104,12 +105,12 @@ impl Stage {
 
     /// Another replica of it, with a Seller API of its own.
     pub(crate) fn replica(&self, pod: &str) -> Running {
-        self.start_at(pod, free_address())
+        self.start_at(pod, free_port(self.api.ip()))
     }
 
     fn start_at(&self, pod: &str, api: SocketAddr) -> Running {
         let account = self.namespace.cluster.as_account(&self.namespace.name, "wb-seller-acme");
-        let (probes, stop) = (free_address(), CancellationToken::new());
+        let (probes, stop) = (free_port(api.ip()), CancellationToken::new());
         let path = |name: &str| self.files.path().join(name).display().to_string();
         let line = [
             ("--namespace", self.namespace.name.clone()),
@@ -126,7 +127,9 @@ impl Stage {
         ];
         let words = line.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
         let args = Line::parse_from(std::iter::once("seller".to_owned()).chain(words)).args;
-        let task = tokio::spawn(waybill_seller::run_on(account, args, stop.clone()));
+        let running = waybill_seller::run_on(account, args, stop.clone());
+        let told = |error: &waybill_seller::Error| eprintln!("the seller ended: {error:?}");
+        let task = tokio::spawn(async move { running.await.inspect_err(told) });
         Running { stop, task, probes }
     }
 
@@ -316,6 +319,36 @@ where
     eventually(name, SOON, || objects::apply::<K>(namespace, &body)).await
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address of the loopback network that nobody else has: its ports are free as long as this test lasts.
+fn own_address() -> Ipv4Addr {
+    let [a, b, c]: [u8; 3] = rand::random();
+    Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254))
+}
+
+fn free_port(ip: impl Into<std::net::IpAddr>) -> SocketAddr {
+    TcpListener::bind((ip.into(), 0)).unwrap().local_addr().unwrap()
+}
+
+/// A broker that listens. Its ports were free when they were chosen; where somebody was faster, others are.
+async fn started_broker(run: &Path) -> (Mosquitto, TempDir) {
+    for _ in 0..5 {
+        let own = TempDir::new().unwrap();
+        let mut broker = Mosquitto::prepare(run, own.path());
+        broker.start();
+        let sellers = broker.ports.sellers;
+        let listens = async {
+            while TcpStream::connect(sellers).is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let up = tokio::select! {
+            biased;
+            () = broker.ended() => false,
+            () = listens => true,
+        };
+        if up {
+            return (broker, own);
+        }
+    }
+    panic!("no broker would start");
 }
