@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with.
 //! - `report`: events read and judged. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
+//! - `logs`: custody logs, read once for each change.
 //! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. `permission`: what the API server says.
 //! - `store`, `grants`, `forget`: what is kept beside the cluster, and how it goes.
 //!
@@ -18,6 +19,7 @@ pub mod config;
 mod forget;
 mod grants;
 mod http;
+mod logs;
 mod permission;
 mod photo;
 mod report;
@@ -149,8 +151,20 @@ async fn assemble(
     let carriers = Participants::follow(client.clone(), namespace, trust.clone(), revocations);
     let agents = Verifier::new(tokens::AGENT, tokens::agent_keys(carriers.clone(), trust.clone()));
     let deliveries = Deliveries::follow(client.clone(), namespace, None);
-    let namespace = namespace.clone();
-    Ok(Arc::new(Shared { namespace, client, deliveries, sellers, carriers, trust, published, agents, views, store }))
+    let (namespace, logs) = (namespace.clone(), logs::Logs::default());
+    Ok(Arc::new(Shared {
+        namespace,
+        client,
+        deliveries,
+        logs,
+        sellers,
+        carriers,
+        trust,
+        published,
+        agents,
+        views,
+        store,
+    }))
 }
 
 /// Waits until everything that is followed was seen once.

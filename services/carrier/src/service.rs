@@ -7,12 +7,12 @@ use kube::Client;
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::jwt::Verifier;
-use waybill_cluster::custody;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_protocol::{Log, Trust, Uid, UnixMillis};
 
+use crate::logs::Logs;
 use crate::store::Store;
 use crate::tokens::Pass;
 use crate::views::Views;
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) namespace: String,
     pub(crate) client: Client,
     pub(crate) deliveries: Deliveries,
+    pub(crate) logs: Logs,
     pub(crate) sellers: Participants<Seller>,
     pub(crate) carriers: Participants<Carrier>,
     pub(crate) trust: watch::Receiver<Trust>,
@@ -36,10 +37,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The log of a Delivery; `None` where nobody can say whose it is.
-    pub(crate) fn log(&self, delivery: &Delivery) -> Option<Log> {
+    pub(crate) fn log(&self, delivery: &Delivery) -> Option<Arc<Log>> {
         let seller = self.seller_uid(delivery)?;
         let trust = self.trust.borrow().clone();
-        custody::read(delivery, &seller, &trust).ok()
+        self.logs.read(delivery, &seller, &trust)
     }
 
     /// The Seller it names, or, where that is gone, the one its topics were made for.

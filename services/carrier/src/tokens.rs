@@ -93,14 +93,20 @@ impl Book {
     fn some(&mut self, first: String, changes: &mut Changes) -> bool {
         let waiting: Vec<String> = std::iter::once(first).chain(std::iter::from_fn(|| changes.try_next())).collect();
         let trust = self.trust.borrow().clone();
-        waiting.into_iter().fold(false, |changed, uid| self.look(uid, &trust) || changed)
+        self.look_at(waiting, &trust)
     }
 
     fn all(&mut self) -> bool {
         let trust = self.trust.borrow_and_update().clone();
         let there = self.carriers.all().into_iter().filter_map(|carrier| carrier.metadata.uid.clone());
         let uids: Vec<String> = self.known.keys().cloned().chain(there).collect();
-        uids.into_iter().fold(false, |changed, uid| self.look(uid, &trust) || changed)
+        self.look_at(uids, &trust)
+    }
+
+    /// Every one of them, whatever the first ones say.
+    fn look_at(&mut self, uids: Vec<String>, trust: &Trust) -> bool {
+        let changed = uids.into_iter().filter(|uid| self.look(uid.clone(), trust));
+        changed.count() > 0
     }
 
     fn look(&mut self, uid: String, trust: &Trust) -> bool {

@@ -69,7 +69,7 @@ impl Agent {
     }
 
     /// The token speaks of this delivery, and the delivery is one this carrier has to do with.
-    pub(super) fn for_delivery(&self, service: &Shared, delivery: &Delivery) -> Result<Log, Problem> {
+    pub(super) fn for_delivery(&self, service: &Shared, delivery: &Delivery) -> Result<Arc<Log>, Problem> {
         let uid = delivery.metadata.uid.as_deref();
         let own = uid == Some(self.pass.sub.as_str()) && self.pass.upc.as_ref() == Some(&delivery.spec.upc);
         self.allow(own)?;
@@ -102,7 +102,7 @@ impl Agent {
 /// Somebody with a view token for the delivery of the path.
 pub(super) struct Viewer {
     pub(super) delivery: Arc<Delivery>,
-    pub(super) log: Log,
+    pub(super) log: Arc<Log>,
 }
 
 impl FromRequestParts<Service> for Viewer {

@@ -135,6 +135,7 @@ async fn d19_the_token_comes_in_the_header_or_in_the_body() {
 async fn d21_a_restart_forgets_nothing() {
     in_room("d21_a_restart_forgets_nothing", async |mut room| {
         let parcel = room.under_way("UPC_1").await;
+        room.seen(&parcel).await;
         let before = room.agent.get(&parcel, "log").await;
         room.restart().await;
         let after = room.agent.get(&parcel, "log").await;
@@ -268,6 +269,7 @@ async fn an_agent_finds_its_open_deliveries_and_their_logs() {
     in_room("an_agent_finds_its_open_deliveries", async |room| {
         let (parcel, done) = (room.under_way("UPC_1").await, room.delivered("UPC_2").await);
         let _others = room.parcel_of("UPC_3", "truck-8", &room.other).await;
+        room.seen(&parcel).await;
         let list = async |room: &Room| {
             let answer = room.agent.client.get("/api/agent/deliveries", Some(&room.agent.own_token())).await;
             let mut list: Vec<Value> = answer.body["deliveries"].as_array().unwrap().clone();

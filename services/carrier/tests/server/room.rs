@@ -150,6 +150,17 @@ impl Room {
         }
     }
 
+    /// Waits until the Carrier API's watch has seen what others wrote.
+    pub(crate) async fn seen(&self, parcel: &Parcel) {
+        let written = self.log(parcel).await.entries().len();
+        eventually("the Carrier API sees the whole log", SOON, || async {
+            let answer = self.agent.get(parcel, "log").await;
+            let seen = answer.body["custody"].as_array().map_or(0, Vec::len);
+            if seen >= written { Ok(()) } else { Err(format!("{seen} of {written}")) }
+        })
+        .await;
+    }
+
     /// What the agent signs next, as its journal sees it.
     pub(crate) async fn agent_signs(&self, parcel: &Parcel, facts: &[Fact]) -> Vec<SignedEvent> {
         let mut log = self.log(parcel).await;
