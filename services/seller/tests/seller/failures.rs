@@ -151,7 +151,7 @@ async fn a_seller_that_vanished_is_followed_by_another_that_goes_on_from_the_log
         let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
         let agent = stage.agent(&truck, &name, halts).await;
         waits_for(&agent, &[Stage::Country]).await;
-        first.kill();
+        first.kill().await;
         // Under the same name: the container of a pod that started again.
         let second = stage.start("seller-0");
         let commitment = stage.log(&name).await.state().commitments().unwrap().country;

@@ -265,8 +265,10 @@ impl Running {
     }
 
     /// As a power cut ends it.
-    pub(crate) fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.task.abort();
+        // Its ports are free once it is gone.
+        assert!(self.task.await.is_err_and(|ended| ended.is_cancelled()));
     }
 }
 
