@@ -157,8 +157,9 @@ fn rival(caches: &Caches, written: &Written, namespace: &str, delivery: &Deliver
         .filter_map(|name| caches.deliveries.get(&ObjectRef::new(name).within(namespace)))
         .filter(|other| !other.phase().terminal() && other.metadata.uid != delivery.metadata.uid)
         .collect();
-    if let Some(better) = others.iter().find(|other| claim(other) < claim(delivery)) {
-        return Rival::Better(better.name_any());
+    // The best of them, so that what is said stays said when the others come and go.
+    if let Some(best) = others.iter().min_by_key(|other| claim(other)).filter(|best| claim(best) < claim(delivery)) {
+        return Rival::Better(best.name_any());
     }
     // Whoever is already admitted fears nobody who is not.
     match !admitted(delivery) && others.iter().any(|other| written.is_unsettled(&**other)) {

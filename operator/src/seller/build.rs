@@ -83,7 +83,9 @@ fn rights(seller: &Valid, made: &Made) -> Vec<PolicyRule> {
         named("", "configmaps", &[TRUST.into()], followed),
         named(GROUP, "sellers", &own, followed),
         named(GROUP, "sellers/status", &own, &["patch"]),
-        Some(every(GROUP, &["deliveries", "carriers"], &["get", "list", "watch"])),
+        // `get` is for a race: what somebody else wrote first is read anew.
+        Some(every(GROUP, &["deliveries"], &["get", "list", "watch"])),
+        Some(every(GROUP, &["carriers"], followed)),
         Some(every(GROUP, &["deliveries/status"], &["patch"])),
         named("coordination.k8s.io", "leases", &lease, &["get", "list", "watch", "patch"]),
     ];

@@ -344,10 +344,16 @@ async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> 
     Ok((status, text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()))
 }
 
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    writes: usize,
+    admitted: bool,
+}
+
 /// Every write to the Deliveries of a namespace from now on, by name, as a watch shows them.
 pub(crate) struct Writes {
     task: JoinHandle<()>,
-    seen: Arc<Mutex<BTreeMap<String, usize>>>,
+    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
 }
 
 impl Writes {
@@ -355,14 +361,18 @@ impl Writes {
         let api: Api<waybill_crds::DeliveryView> = stage.namespace.api();
         let version =
             api.list(&Default::default()).await.expect("a list").metadata.resource_version.unwrap_or_default();
-        let seen: Arc<Mutex<BTreeMap<String, usize>>> = Default::default();
+        let seen: Arc<Mutex<BTreeMap<String, Seen>>> = Default::default();
         let count = seen.clone();
         let task = tokio::spawn(async move {
             let mut events = api.watch(&Default::default(), &version).await.expect("a watch").boxed();
             while let Ok(Some(event)) = events.try_next().await {
                 use kube::api::WatchEvent::{Added, Modified};
                 if let Added(object) | Modified(object) = event {
-                    *count.lock().expect("whole").entry(object.name_any()).or_default() += 1;
+                    let mut count = count.lock().expect("whole");
+                    let seen = count.entry(object.name_any()).or_default();
+                    seen.writes += 1;
+                    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+                    seen.admitted |= conditions.into_iter().any(|c| c.type_ == "Admitted" && c.status == "True");
                 }
             }
         });
@@ -370,7 +380,16 @@ impl Writes {
     }
 
     pub(crate) fn of(&self, name: &str) -> usize {
-        self.seen.lock().expect("whole").get(name).copied().unwrap_or(0)
+        self.seen(name).writes
+    }
+
+    /// Whether it was admitted at any time.
+    pub(crate) fn ever_admitted(&self, name: &str) -> bool {
+        self.seen(name).admitted
+    }
+
+    fn seen(&self, name: &str) -> Seen {
+        self.seen.lock().expect("whole").get(name).copied().unwrap_or_default()
     }
 }
 
