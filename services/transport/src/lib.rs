@@ -1,28 +1,54 @@
-//! The transport: a carrier's agent, in a pod or on a device. It speaks with sellers through the broker and has no access
-//! to any cluster: what it trusts and where it connects come as files.
+//! The transport: a carrier's agent, in a pod or on a device. It speaks with sellers through the broker and with the
+//! Carrier API over HTTPS, and has no access to any cluster: what it trusts and where it connects come as files.
 //!
-//! - [`config`]: settings. `session`: the one session at the broker. [`metrics`]: what it counts.
+//! - [`config`]: settings. [`keys`]: who it is. `session`: the one session at the broker. [`api`]: the Carrier API.
+//! - [`job`]: one delivery, a pure state machine. [`journal`]: what must not be forgotten. `agent`: all deliveries, each
+//!   a task that brings about what its machine asks for.
+//! - `renew`: an agent no cluster reaches keeps its own certificate fresh.
+//! - [`simulator`]: how the way goes. [`camera`]: what is seen on it. [`token`], [`clock`], [`metrics`].
 
+pub mod api;
+pub mod camera;
+pub mod clock;
 pub mod config;
+pub mod job;
+pub mod journal;
+pub mod keys;
 pub mod metrics;
+pub mod simulator;
+pub mod token;
 
+mod agent;
+mod renew;
 mod session;
 
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use waybill_chassis::files;
+use waybill_chassis::files::{self, Files};
 use waybill_chassis::metrics::Metrics;
 use waybill_chassis::probes::{self, Probes};
 use waybill_chassis::tls;
 use waybill_chassis::trust::Trust;
 use waybill_link::{LinkMetrics, SettingsError};
 
+use agent::{Agent, Shared, Sources};
+use api::{Address, Api};
+use camera::Camera;
+use clock::Clock;
+use job::Profile;
+use keys::Identity;
 use metrics::TransportMetrics;
-use session::{Sessions, purposes};
+use session::{Ends, Sessions, purposes};
+use simulator::Simulator;
 
 pub use config::Args;
 
 /// Files of the published trust an agent reads.
-const TRUST: &[&str] = &["ca.crt", "revoked.json", "broker"];
+const TRUST: &[&str] = &["ca.crt", "revoked.json", "broker", "carrier-api"];
+/// Frames between the link and the deliveries' tasks.
+const MESSAGES: usize = 64;
 
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +57,12 @@ pub enum Error {
     Tls(#[source] tls::Error),
     #[error("failed to load the published trust")]
     Trust(#[source] files::Error),
+    #[error("failed to load the keys")]
+    Keys(#[source] files::Error),
+    #[error("failed to open the journals")]
+    Journal(#[source] journal::Error),
+    #[error("failed to make a client for the Carrier API")]
+    Client(#[source] reqwest::Error),
     #[error("failed to set up the link")]
     Link(#[source] SettingsError),
     #[error("failed to serve the probes")]
@@ -39,10 +71,15 @@ pub enum Error {
 
 /// Runs until `shutdown`.
 pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
+    run_by(args, Clock::system(), shutdown).await
+}
+
+/// Runs by another clock than this machine's.
+pub async fn run_by(args: Args, clock: Clock, shutdown: CancellationToken) -> Result<(), Error> {
     let (probes, metrics, stop) = (Probes::new(), Metrics::new("transport"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
-    let working = Box::pin(work(&args, &probes, &metrics, (shutdown, stop.clone())));
+    let working = Box::pin(work(&args, (&probes, &metrics), clock, (shutdown, stop.clone())));
     tokio::select! {
         ended = working => ended,
         ended = probing => ended.map_err(Error::Probes),
@@ -51,20 +88,86 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 
 async fn work(
     args: &Args,
-    probes: &Probes,
-    metrics: &Metrics,
+    (probes, metrics): (&Probes, &Metrics),
+    clock: Clock,
     (shutdown, stop): (CancellationToken, CancellationToken),
 ) -> Result<(), Error> {
+    let folder = journal::Folder::open(&args.journal_dir).map_err(Error::Journal)?;
     let gate = probes.gate("broker");
     let leaf = tls::watch_dir(&args.tls_dir, files::POLL, stop.clone()).await.map_err(Error::Tls)?;
-    let published = files::watch(&args.trust_dir, TRUST, files::POLL, stop).await.map_err(Error::Trust)?;
+    let published = files::watch(&args.trust_dir, TRUST, files::POLL, stop.clone()).await.map_err(Error::Trust)?;
     let first = leaf.borrow().clone();
     let trust = Trust::follow(&first, published.clone(), probes.gate("trust"));
     let material = trust.apply(leaf);
+    let keys = files::watch(&args.keys_dir, keys::FILES, files::POLL, stop).await.map_err(Error::Keys)?;
+    let identity = keys::follow(keys, published.clone(), probes.gate("keys"));
 
-    let purposes = purposes(material.clone(), published, args.broker.clone());
+    let purposes = purposes(material.clone(), published.clone(), args.broker.clone());
     let tls = tls::client_configs(material).map_err(Error::Tls)?;
-    let (metrics, link_metrics) = (TransportMetrics::new(metrics), LinkMetrics::new(metrics));
-    let sessions = Sessions { tls, gate, metrics, link_metrics };
-    sessions.run(purposes, shutdown).await.map_err(Error::Link)
+    let (ends, link, sources) = ends();
+    let sessions = Sessions { tls: tls.clone(), gate, link_metrics: LinkMetrics::new(metrics), ends };
+    let api = carrier_api(args, (tls, published, identity.clone()), clock.clone())?;
+    let revocations = trust.revocations;
+    let metrics = TransportMetrics::new(metrics);
+    let shared = shared(args, Parts { identity, api, folder, clock, link, revocations, metrics });
+    if args.renew {
+        let Args { tls_dir, keys_dir, trust_dir, .. } = args.clone();
+        let folders = renew::Folders { tls: tls_dir, keys: keys_dir, trust: trust_dir };
+        tokio::spawn(renew::run(folders, shared.api.clone(), shared.clock.clone(), shutdown.clone()));
+    }
+    let delivering = async {
+        deliver(shared, sources, shutdown.clone()).await;
+        // The session takes its leave in good order.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = sessions.run(purposes, shutdown.clone()) => ended.map_err(Error::Link),
+        () = delivering => Ok(()),
+    }
+}
+
+/// Nothing is done before it is known as whom.
+async fn deliver(shared: Shared, sources: Sources, shutdown: CancellationToken) {
+    let mut identity = shared.identity.clone();
+    let known = async { identity.wait_for(Option::is_some).await.is_ok() };
+    tokio::select! {
+        known = known => if !known { return shutdown.cancelled().await },
+        () = shutdown.cancelled() => return,
+    }
+    Agent::new(Arc::new(shared)).run(sources, shutdown).await;
+}
+
+fn ends() -> (Ends, watch::Receiver<Option<waybill_link::Link>>, Sources) {
+    let ((link, links), (connects, connected)) = (watch::channel(None), watch::channel(0));
+    let (messages, arrived) = mpsc::channel(MESSAGES);
+    (Ends { link, connects, messages }, links, Sources { messages: arrived, connects: connected })
+}
+
+type Followed =
+    (watch::Receiver<Arc<rustls::ClientConfig>>, watch::Receiver<Arc<Files>>, watch::Receiver<Option<Arc<Identity>>>);
+
+fn carrier_api(args: &Args, (tls, published, identity): Followed, clock: Clock) -> Result<Api, Error> {
+    let clients = api::clients(tls).map_err(Error::Client)?;
+    let address = Address { set: args.carrier_api.clone(), published };
+    Ok(Api::new(clients, address, identity, clock))
+}
+
+/// What comes from elsewhere than the settings.
+struct Parts {
+    identity: watch::Receiver<Option<Arc<Identity>>>,
+    api: Api,
+    folder: journal::Folder,
+    clock: Clock,
+    link: watch::Receiver<Option<waybill_link::Link>>,
+    revocations: waybill_chassis::revocation::Revocations,
+    metrics: TransportMetrics,
+}
+
+fn shared(args: &Args, parts: Parts) -> Shared {
+    let Parts { identity, api, folder, clock, link, revocations, metrics } = parts;
+    let simulator = Simulator { kind: args.kind, pace: args.pace.get(), script: args.script.0.clone() };
+    // With a folder of pictures somebody is there to look at a label.
+    let profile = Profile { kind: args.kind, camera: args.camera, alone: args.camera_dir.is_none() };
+    let camera = Camera { folder: args.camera_dir.clone() };
+    Shared { identity, api, folder, simulator, camera, profile, clock, link, revocations, metrics }
 }

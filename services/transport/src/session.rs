@@ -5,15 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::files::Files;
 use waybill_chassis::probes::Gate;
 use waybill_chassis::tls::Material;
-use waybill_link::{Inbox, Link, LinkMetrics, Settings, SettingsError};
+use waybill_link::{Inbox, Link, LinkMetrics, Message, Settings, SettingsError};
 use waybill_protocol::{NameError, TopicFilter, Uid};
-
-use crate::metrics::TransportMetrics;
 
 /// Why there is nobody to connect as, or nowhere to connect to.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -99,8 +97,18 @@ pub(crate) fn purposes(
 pub(crate) struct Sessions {
     pub(crate) tls: watch::Receiver<Arc<ClientConfig>>,
     pub(crate) gate: Gate,
-    pub(crate) metrics: TransportMetrics,
     pub(crate) link_metrics: LinkMetrics,
+    pub(crate) ends: Ends,
+}
+
+/// Where a session's link and messages go.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// The link of the session that is up, if one is.
+    pub(crate) link: watch::Sender<Option<Link>>,
+    /// Counts the times a session came up.
+    pub(crate) connects: watch::Sender<u64>,
+    pub(crate) messages: mpsc::Sender<Message>,
 }
 
 impl Sessions {
@@ -137,21 +145,24 @@ impl Sessions {
         let (link, inbox, driver) = waybill_link::link(settings, self.tls.clone(), self.link_metrics.clone())?;
         tokio::select! {
             () = driver.run(end) => {}
-            () = follow(&self.gate, link) => {}
-            () = ignore(inbox, &self.metrics) => {}
+            () = follow(&self.gate, link, &self.ends) => {}
+            () = pass_on(inbox, &self.ends.messages) => {}
         }
+        self.ends.link.send_replace(None);
         self.gate.close("disconnected");
         Ok(())
     }
 }
 
-async fn follow(gate: &Gate, link: Link) {
+async fn follow(gate: &Gate, link: Link, ends: &Ends) {
     let mut connected = link.connected();
+    ends.link.send_replace(Some(link));
     loop {
         if *connected.borrow_and_update() {
-            gate.open_as("connected")
+            gate.open_as("connected");
+            ends.connects.send_modify(|times| *times += 1);
         } else {
-            gate.close("connecting")
+            gate.close("connecting");
         }
         if connected.changed().await.is_err() {
             return std::future::pending().await;
@@ -159,10 +170,12 @@ async fn follow(gate: &Gate, link: Link) {
     }
 }
 
-/// Takes and counts what sellers send; nobody answers yet, and a full inbox would slow the broker down.
-async fn ignore(mut inbox: Inbox, metrics: &TransportMetrics) {
-    while inbox.recv().await.is_some() {
-        metrics.unread.inc();
+/// Hands on what sellers send, in its order. Whoever takes it slowly slows the broker down, as it should.
+async fn pass_on(mut inbox: Inbox, messages: &mpsc::Sender<Message>) {
+    while let Some(message) = inbox.recv().await {
+        if messages.send(message).await.is_err() {
+            break;
+        }
     }
     std::future::pending().await
 }

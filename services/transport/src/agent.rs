@@ -1,0 +1,196 @@
+//! The agent: one task a delivery, and here what they share and who wakes them. A frame from the broker, a line in the
+//! Carrier API's list or a journal on the disk each bring a delivery's task to life; it ends when nothing is left to do.
+//!
+//! A stranger's frame makes nothing: before a delivery gets a journal here, its first frame must open, be a hello, and
+//! carry a seller's statement by a CA we trust. A hostile broker can only cost the time of that check.
+
+mod retry;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use waybill_chassis::revocation::Revocations;
+use waybill_chassis::telemetry::report;
+use waybill_link::{Link, Message};
+use waybill_protocol::{Conversation, Direction, Frame, SellerTrust, Topic, Uid, seller_to_carrier};
+
+use crate::api::{Api, Error as ApiError, Open};
+use crate::camera::Camera;
+use crate::clock::Clock;
+use crate::job::{Input, Profile};
+use crate::journal::Folder;
+use crate::keys::Identity;
+use crate::metrics::TransportMetrics;
+use crate::simulator::Simulator;
+
+/// Inputs that wait for one delivery; what does not fit is said again by its sender.
+const MAILBOX: usize = 64;
+/// Before a task that failed is begun again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What every delivery's task needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) identity: watch::Receiver<Option<Arc<Identity>>>,
+    pub(crate) api: Api,
+    pub(crate) folder: Folder,
+    pub(crate) simulator: Simulator,
+    pub(crate) camera: Camera,
+    pub(crate) profile: Profile,
+    pub(crate) clock: Clock,
+    pub(crate) link: watch::Receiver<Option<Link>>,
+    pub(crate) revocations: Revocations,
+    pub(crate) metrics: TransportMetrics,
+}
+
+/// What the outside brings.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// Frames, as they arrive.
+    pub(crate) messages: mpsc::Receiver<Message>,
+    /// Counts the times the link came up.
+    pub(crate) connects: watch::Receiver<u64>,
+}
+
+/// All deliveries of this agent.
+pub(crate) struct Agent {
+    shared: Arc<Shared>,
+    mailboxes: HashMap<Uid, mpsc::Sender<Input>>,
+    tasks: JoinSet<(Uid, Result<(), task::Failed>)>,
+    listing: JoinSet<Result<Vec<Open>, ApiError>>,
+}
+
+impl Agent {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, mailboxes: HashMap::new(), tasks: JoinSet::new(), listing: JoinSet::new() }
+    }
+
+    /// Runs until `shutdown`. Nothing has to be said at the end: whatever counts is on the disk.
+    pub(crate) async fn run(mut self, mut sources: Sources, shutdown: CancellationToken) {
+        self.wake_all();
+        self.list();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(message) = sources.messages.recv() => self.heard(&message),
+                Ok(()) = sources.connects.changed() => self.list(),
+                Some(listed) = self.listing.join_next() => self.listed(listed),
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
+            }
+        }
+    }
+
+    /// Every delivery that has a journal; those with nothing left to do end at once.
+    fn wake_all(&mut self) {
+        match self.shared.folder.deliveries() {
+            Ok(found) => found.into_iter().for_each(|delivery| drop(self.wake(delivery, None))),
+            Err(error) => tracing::error!(error = %report(&error), "failed to look for journals"),
+        }
+    }
+
+    fn wake(&mut self, delivery: Uid, seller: Option<Uid>) -> mpsc::Sender<Input> {
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        self.mailboxes.insert(delivery.clone(), sender.clone());
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            let ended = task::run(shared, delivery.clone(), seller, mailbox).await;
+            if ended.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+            (delivery, ended)
+        });
+        self.shared.metrics.deliveries.set(i64::try_from(self.mailboxes.len()).unwrap_or(i64::MAX));
+        sender
+    }
+
+    fn ended(&mut self, ended: Result<(Uid, Result<(), task::Failed>), tokio::task::JoinError>) {
+        let Ok((delivery, result)) = ended else {
+            // A panic: which delivery's is seen by its closed mailbox.
+            let dead: Vec<Uid> = self.closed_mailboxes();
+            return dead.into_iter().for_each(|delivery| drop(self.wake(delivery, None)));
+        };
+        // Woken again while it was ending?
+        if self.mailboxes.get(&delivery).is_some_and(mpsc::Sender::is_closed) {
+            self.mailboxes.remove(&delivery);
+        }
+        if let Err(error) = result {
+            tracing::error!(%delivery, error = %report(&error), "a delivery's work failed and begins again");
+            self.wake(delivery, None);
+        }
+        self.shared.metrics.deliveries.set(i64::try_from(self.mailboxes.len()).unwrap_or(i64::MAX));
+    }
+
+    fn closed_mailboxes(&self) -> Vec<Uid> {
+        self.mailboxes.iter().filter(|(_, sender)| sender.is_closed()).map(|(delivery, _)| delivery.clone()).collect()
+    }
+
+    fn tell(&mut self, delivery: &Uid, seller: Option<&Uid>, input: Input) {
+        let mailbox = match self.mailboxes.get(delivery).filter(|mailbox| !mailbox.is_closed()) {
+            Some(mailbox) => mailbox.clone(),
+            None => self.wake(delivery.clone(), seller.cloned()),
+        };
+        if mailbox.try_send(input).is_err() {
+            self.shared.metrics.dropped("busy");
+        }
+    }
+
+    fn heard(&mut self, message: &Message) {
+        self.shared.metrics.heard.inc();
+        match self.addressee(message) {
+            Ok(topic) => {
+                let frame = Input::Heard(message.payload.to_vec());
+                self.tell(&topic.delivery, Some(&topic.seller), frame);
+            }
+            Err(reason) => self.shared.metrics.dropped(reason),
+        }
+    }
+
+    /// Whose frame this is, if it is worth anybody's time.
+    fn addressee(&self, message: &Message) -> Result<Topic, &'static str> {
+        let topic: Topic = message.topic.parse().map_err(|_| "topic")?;
+        let identity = self.shared.identity.borrow().clone().ok_or("identity")?;
+        if topic.direction != Direction::Down || topic.carrier != *identity.own.signer.uid() {
+            return Err("topic");
+        }
+        let revoked = self.shared.revocations.current().is_some_and(|list| list.names(topic.seller.as_str()));
+        if revoked {
+            return Err("revoked");
+        }
+        let known = self.mailboxes.contains_key(&topic.delivery) || self.shared.folder.knows(&topic.delivery);
+        if known || self.is_hello(&topic, &message.payload, &identity) { Ok(topic) } else { Err("stranger") }
+    }
+
+    /// Whether a frame about a delivery nobody here knows is a seller's greeting.
+    fn is_hello(&self, topic: &Topic, payload: &[u8], identity: &Identity) -> bool {
+        let Ok(frame) = Frame::read(payload) else { return false };
+        let own = &identity.own;
+        let now = self.shared.clock.now().trusted;
+        let namespace = &own.signer.statement().namespace;
+        let trust = SellerTrust { known: None, trust: &own.trust, namespace, now };
+        let conversation = Conversation::from(topic);
+        own.agreement.iter().any(|key| {
+            let opened = conversation.open_down(&frame, key, trust);
+            matches!(opened, Ok((incoming, _)) if matches!(incoming.body, seller_to_carrier::Message::Hello { .. }))
+        })
+    }
+
+    /// Asks what is open, until there is an answer; a later question takes the place of an earlier one.
+    fn list(&mut self) {
+        self.listing.abort_all();
+        let api = self.shared.api.clone();
+        self.listing.spawn(async move { retry::until_answered(&api, || api.open_deliveries()).await });
+    }
+
+    fn listed(&mut self, listed: Result<Result<Vec<Open>, ApiError>, tokio::task::JoinError>) {
+        let Ok(Ok(open)) = listed else { return };
+        tracing::info!(open = open.len(), "the Carrier API lists open deliveries");
+        for Open { delivery, seller, upc, expected } in open {
+            self.tell(&delivery, Some(&seller), Input::Listed { upc, expected });
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A job from its journal.
+
+use std::sync::Arc;
+
+use waybill_protocol::{Author, KeyStatement, Uid};
+
+use super::{Job, Own, Photo, Profile};
+use crate::journal::Record;
+
+impl Job {
+    /// The job as its journal left it; `None` if the journal does not say whose parcel it is.
+    pub fn restore(
+        own: Arc<Own>,
+        delivery: Uid,
+        records: Vec<Record>,
+        profile: Profile,
+        seed: [u8; 32],
+    ) -> Option<Self> {
+        let seller = records.iter().find_map(|record| match record {
+            Record::Seller { seller } => Some(seller.clone()),
+            _ => None,
+        })?;
+        let mut job = Self::new(own, seller, delivery, profile, seed);
+        job.out.clear();
+        for record in records {
+            job.take_back(record);
+        }
+        // What was signed here stands here: nothing leaves before that.
+        job.standing.sure = job.log.expected(Author::Transport, job.uid()).0 > 0;
+        job.post.resume(job.log.expected(Author::Transport, job.uid()).0);
+        Some(job)
+    }
+
+    fn take_back(&mut self, record: Record) {
+        match record {
+            Record::Seller { .. } => {}
+            Record::Upc { upc } => self.upc = Some(upc),
+            Record::Statement { bytes } => {
+                // It was verified before it was kept; its dates are of that day.
+                if let Ok(statement) = KeyStatement::verify_recorded(&bytes.0, self.own.trust.cas()) {
+                    self.seller = Some((statement, bytes));
+                }
+            }
+            Record::Event { bytes } => {
+                self.push_known(&bytes.0);
+                self.standing.closed = false;
+            }
+            Record::Key { key } => self.held.key = Some(key),
+            Record::Part { released, part } => self.held.parts.push((released, part)),
+            Record::Label { picture } => self.held.label = Some(picture),
+            Record::Photo { media, bytes } => self.held.photo = Some(Photo { media, bytes: bytes.0 }),
+            Record::PhotoStored => self.held.photo = None,
+            Record::Closed => self.standing.closed = true,
+            Record::Forgotten => self.standing.forgotten = true,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What goes into a job and what comes out of it.
+
+use std::fmt;
+
+use waybill_crds::carrier::CarrierKind;
+use waybill_protocol::fact::reason::{EvidenceKind, HoldReason, Incident, Media};
+use waybill_protocol::seller_to_carrier::Picture;
+use waybill_protocol::{
+    AgreementSecret, Bytes, EventId, Hash, OpenError, PartError, Reason, Signer, Stage, Trust, UnixMillis, Upc,
+    WireError,
+};
+
+use crate::journal::Record;
+
+/// Who the agent is: its keys as they are now, those it had before, and whom it trusts.
+#[derive(Debug)]
+pub struct Own {
+    pub signer: Signer,
+    /// Signers with earlier keys, the latest first: a rotation is signed by the old key.
+    pub former: Vec<Signer>,
+    /// Messages may be sealed to any of these; the current one first.
+    pub agreement: Vec<AgreementSecret>,
+    pub trust: Trust,
+}
+
+/// What kind of agent it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    pub kind: CarrierKind,
+    pub camera: bool,
+    /// Whether nobody is there to look at a label that can't be read: it then fails the attempt by itself.
+    pub alone: bool,
+}
+
+/// The two times an agent has.
+#[derive(Debug, Clone, Copy)]
+pub struct Time {
+    /// What the device's clock says: it goes into events, as the agent's own word.
+    pub device: UnixMillis,
+    /// The same, put right by the Carrier API's clock: what tokens and statements are checked with.
+    pub trusted: UnixMillis,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The process began, with what the journal held.
+    Started,
+    /// A frame came on `down`.
+    Heard(Vec<u8>),
+    /// The Carrier API lists this delivery as open, and expects this number next.
+    Listed {
+        upc: Upc,
+        expected: u32,
+    },
+    LogRead(LogRead),
+    Posted(PostAnswer),
+    /// Something that was said to the seller has not turned up in its log.
+    Overdue,
+    Arrived(Errand, Arrival),
+    /// The texts of all codes the camera read.
+    Scanned(Errand, Vec<String>),
+    /// The proof picture, if one could be taken.
+    Photographed(Errand, Option<Photo>),
+    Uploaded(UploadAnswer),
+    Tapped(Tap),
+    Keys(std::sync::Arc<Own>),
+    /// The Carrier API knows no such delivery of this carrier, again and again.
+    Gone,
+}
+
+/// The custody log as the Carrier API tells it.
+#[derive(Debug)]
+pub struct LogRead {
+    pub custody: Vec<Vec<u8>>,
+    pub seller_statement: Option<Vec<u8>>,
+}
+
+/// What the Carrier API said to a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostAnswer {
+    /// All of it stands in the log.
+    Taken,
+    /// The log expects another number: it has to be read.
+    Gap,
+    /// It will not be written.
+    Refused,
+}
+
+/// What became of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadAnswer {
+    /// Stored, and this is the hash of what is stored.
+    Stored(Hash),
+    /// It will not be stored.
+    Refused,
+}
+
+/// What a person at the device reports by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tap {
+    Incident(Incident),
+    Failed(Reason),
+    Refused(Reason),
+    Damaged(Reason),
+    Lost(Reason),
+    Found,
+    Hold(HoldReason),
+    Resume,
+    /// The last step was a wrong tap.
+    Correct,
+}
+
+/// A leg of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leg {
+    PickUp,
+    To(Stage),
+    /// To the label once more.
+    Rescan,
+    /// The recipient fetches it.
+    Collect,
+    /// Back to the seller.
+    Return,
+}
+
+/// One leg of one attempt. `about` tells two of the same apart: an address may change on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Errand {
+    pub leg: Leg,
+    pub attempt: u32,
+    pub about: EventId,
+    /// Whether this attempt met its scripted fate already.
+    pub again: bool,
+    /// Tries at the label so far.
+    pub tries: u32,
+}
+
+/// How a leg ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    AsPlanned,
+    Failed(Reason),
+    Refused(Reason),
+    Damaged(Reason),
+    Lost(Reason),
+    Held(HoldReason),
+    LeftForPickup,
+}
+
+/// A proof picture.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Photo {
+    pub media: Media,
+    pub bytes: Vec<u8>,
+}
+
+impl Photo {
+    pub const KIND: EvidenceKind = EvidenceKind::Photo;
+
+    pub(super) fn record(&self) -> Record {
+        Record::Photo { media: self.media, bytes: Bytes(self.bytes.clone()) }
+    }
+}
+
+impl fmt::Debug for Photo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Photo({} bytes)", self.bytes.len())
+    }
+}
+
+/// What must happen, in the order in which it is asked for.
+#[derive(Debug)]
+pub enum Effect {
+    /// To be on disk before any later effect is begun. If that fails, none of them is.
+    Keep(Vec<Record>),
+    /// The same, in the place of everything the journal held.
+    Rewrite(Vec<Record>),
+    /// A frame for `up`; nobody waits for it.
+    Say(Vec<u8>),
+    /// Events for the Carrier API, until it answers.
+    Post {
+        upc: Upc,
+        events: Vec<Bytes>,
+    },
+    /// Ask the Carrier API for the log, until it answers.
+    ReadLog {
+        upc: Upc,
+    },
+    /// Look again in a while whether the seller has written what it was told.
+    Remind,
+    Travel(Errand),
+    /// Read the codes of this label, or of whatever is before the camera.
+    Scan(Errand, Option<Picture>),
+    Photograph(Errand),
+    Upload(Photo),
+    /// Something that came was not believed.
+    Drop(Dropped),
+}
+
+/// Why something that came was dropped. Counted, never answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Dropped {
+    #[error("failed to read frame")]
+    Frame(#[source] WireError),
+    #[error("no key to open it with")]
+    NoKey,
+    #[error("failed to open frame")]
+    Open(#[source] OpenError),
+    #[error("the part is not the one that was released")]
+    Part(#[source] PartError),
+    #[error("the token is not the seller's for this part")]
+    Token,
+    #[error("the seller's statement is not believed")]
+    Statement,
+    #[error("the terms are not what was offered")]
+    Terms,
+    #[error("an own event stands in the log that was never signed here")]
+    Fork,
+    #[error("the Carrier API knows no such delivery of this carrier any more")]
+    Gone,
+}
+
+impl Dropped {
+    /// One word, for a metric.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Frame(WireError::FromTheFuture { .. }) => "future",
+            Self::Open(OpenError::Wire(WireError::FromTheFuture { .. })) => "future",
+            Self::Frame(_) => "frame",
+            Self::NoKey => "key",
+            Self::Open(_) => "open",
+            Self::Part(_) => "part",
+            Self::Token => "token",
+            Self::Statement => "statement",
+            Self::Terms => "terms",
+            Self::Fork => "fork",
+            Self::Gone => "gone",
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Who this agent is: its keys and statement from a folder, its CAs from the published trust, both followed while it
+//! runs. Keys of before are remembered: a rotation is signed by the old one, and messages to it may still be under way.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::watch;
+use waybill_chassis::files::Files;
+use waybill_chassis::probes::Gate;
+use waybill_protocol::{AgreementSecret, CaKey, Role, Signer, SignerError, StatementError, Trust};
+use x509_parser::parse_x509_certificate;
+use zeroize::Zeroizing;
+
+use crate::job::Own;
+use crate::token::ApiTokens;
+
+/// Files of the keys folder.
+pub const FILES: &[&str] = &["ed25519.seed", "x25519.key", "statement"];
+/// Signatures that are remembered as good.
+const MEMORY: usize = 4096;
+/// Earlier keys that are remembered.
+const FORMER: usize = 3;
+
+/// The agent's keys at one moment, and what is made of them.
+#[derive(Debug)]
+pub struct Identity {
+    pub own: Arc<Own>,
+    pub tokens: ApiTokens,
+}
+
+/// Why there is no identity yet.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no {0} among the keys")]
+    Missing(&'static str),
+    #[error("{0} is not 32 bytes")]
+    Length(&'static str),
+    #[error("failed to read a CA's certificate")]
+    Certificate,
+    #[error("failed to trust a CA")]
+    Ca(#[source] StatementError),
+    #[error("failed to sign with these keys")]
+    Signer(#[source] SignerError),
+    #[error("the statement is not a carrier's")]
+    Role,
+}
+
+impl Error {
+    /// As `/readyz` shows it.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "a key is missing",
+            Self::Length(_) => "a key is not 32 bytes",
+            Self::Certificate | Self::Ca(_) => "the CA can't be read",
+            Self::Signer(_) => "the statement is not for these keys",
+            Self::Role => "the statement is not a carrier's",
+        }
+    }
+}
+
+/// The identity as files change; what can't be used leaves the last good one in force.
+pub(crate) fn follow(
+    mut keys: watch::Receiver<Arc<Files>>,
+    mut published: watch::Receiver<Arc<Files>>,
+    gate: Gate,
+) -> watch::Receiver<Option<Arc<Identity>>> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        loop {
+            let before: Option<Arc<Identity>> = sender.borrow().clone();
+            let (files, trust) = (keys.borrow_and_update().clone(), published.borrow_and_update().clone());
+            match read(&files, &trust, before.as_deref()) {
+                Ok(identity) => {
+                    gate.open();
+                    sender.send_replace(Some(Arc::new(identity)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no new identity");
+                    if before.is_none() {
+                        gate.close(error.word());
+                    }
+                }
+            }
+            let alive = tokio::select! {
+                changed = keys.changed() => changed.is_ok(),
+                changed = published.changed() => changed.is_ok(),
+                () = sender.closed() => false,
+            };
+            if !alive {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn read(files: &Files, published: &Files, before: Option<&Identity>) -> Result<Identity, Error> {
+    let trust = trust(published.get("ca.crt").ok_or(Error::Missing("ca.crt"))?)?;
+    let (seed, x25519) = (secret(files, "ed25519.seed")?, secret(files, "x25519.key")?);
+    let statement = files.get("statement").ok_or(Error::Missing("statement"))?;
+    let signer = Signer::new(statement, &trust, &seed).map_err(Error::Signer)?;
+    if signer.statement().role != Role::Carrier {
+        return Err(Error::Role);
+    }
+    let tokens = ApiTokens::new(signer.statement(), &seed);
+    let agreement = AgreementSecret::from_bytes(*x25519);
+    Ok(Identity { own: Arc::new(own(signer, agreement, trust, before)), tokens })
+}
+
+/// With what was in force before, where that was something else.
+fn own(signer: Signer, agreement: AgreementSecret, trust: Trust, before: Option<&Identity>) -> Own {
+    let (mut former, mut agreements) = (Vec::new(), vec![agreement]);
+    if let Some(Identity { own, .. }) = before {
+        let other_key = own.signer.statement().ed25519 != signer.statement().ed25519;
+        former.extend(other_key.then(|| own.signer.clone()));
+        former.extend(own.former.iter().cloned());
+        former.truncate(FORMER);
+        let current = agreements[0].public();
+        agreements.extend(own.agreement.iter().filter(|secret| secret.public() != current).cloned());
+        agreements.truncate(FORMER);
+    }
+    Own { signer, former, agreement: agreements, trust }
+}
+
+fn secret(files: &Files, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let bytes = files.get(name).ok_or(Error::Missing(name))?;
+    bytes.try_into().map(Zeroizing::new).map_err(|_| Error::Length(name))
+}
+
+/// The CAs of a bundle, as signers of statements.
+pub fn trust(pem: &[u8]) -> Result<Trust, Error> {
+    let cas: Result<Vec<CaKey>, Error> = CertificateDer::pem_slice_iter(pem)
+        .map(|der| {
+            let der = der.map_err(|_| Error::Certificate)?;
+            let (_, certificate) = parse_x509_certificate(&der).map_err(|_| Error::Certificate)?;
+            CaKey::new(&der, &certificate.public_key().subject_public_key.data).map_err(Error::Ca)
+        })
+        .collect();
+    match cas? {
+        none if none.is_empty() => Err(Error::Certificate),
+        cas => Ok(Trust::remembering(cas, MEMORY)),
+    }
+}

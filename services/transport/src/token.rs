@@ -1,0 +1,144 @@
+//! Tokens: those this agent makes for the Carrier API, and those a seller puts beside each part of the address.
+//!
+//! A token is made for one delivery, lives two minutes and is used again for one, so that it never ends on its way.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio::sync::watch;
+use waybill_chassis::jwt::{Claims, Keys, Policy, SigningKey, Verifier};
+use waybill_protocol::{KeyStatement, Stage, Uid, UnixMillis, Upc};
+
+/// Seconds from `nbf` to `exp`.
+const LIFE: u64 = 120;
+/// Seconds for which a token is used again.
+const FRESH: u64 = 60;
+const API_KIND: &str = "wb-carrier-api+jwt";
+const LINK_KIND: &str = "wb-link+jwt";
+
+/// The id by which verifiers know a key: the SHA-256 of its bytes.
+pub fn key_id(ed25519: &[u8; 32]) -> String {
+    hex::encode(Sha256::digest(ed25519))
+}
+
+/// Makes an agent's tokens for the Carrier API.
+#[derive(Debug, Clone)]
+pub struct ApiTokens {
+    key: SigningKey,
+    issuer: String,
+}
+
+/// A token and when it was made.
+#[derive(Debug, Clone)]
+pub struct ApiToken {
+    text: String,
+    made: u64,
+}
+
+#[derive(Serialize)]
+struct ApiClaims<'a> {
+    iss: &'a str,
+    aud: &'static str,
+    sub: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upc: Option<&'a str>,
+    nbf: u64,
+    iat: u64,
+    exp: u64,
+    jti: String,
+}
+
+impl ApiTokens {
+    /// `seed`: the raw bytes of the Ed25519 key the statement names.
+    pub fn new(statement: &KeyStatement, seed: &[u8; 32]) -> Self {
+        let key = SigningKey::from_seed(key_id(statement.ed25519.as_bytes()), seed);
+        Self { key, issuer: statement.uid.as_str().to_owned() }
+    }
+
+    /// For one delivery, or, without a UPC, for the list of all.
+    pub fn make(&self, subject: &str, upc: Option<&str>, now: UnixMillis) -> ApiToken {
+        let now = now.as_secs();
+        let jti = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let claims = ApiClaims {
+            iss: &self.issuer,
+            aud: "carrier-api",
+            sub: subject,
+            upc,
+            nbf: now,
+            iat: now,
+            exp: now + LIFE,
+            jti,
+        };
+        let text = self.key.sign(API_KIND, &claims).expect("an Ed25519 key signs claims of texts and numbers");
+        ApiToken { text, made: now }
+    }
+
+    /// The agent's uid: the subject of its own list.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}
+
+impl ApiToken {
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is young enough to be sent, by a clock that may have been put right since.
+    pub fn is_fresh(&self, now: UnixMillis) -> bool {
+        (self.made..=self.made + FRESH).contains(&now.as_secs())
+    }
+}
+
+/// What a seller's token beside a part must say.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkTokens<'a> {
+    pub seller: &'a KeyStatement,
+    pub delivery: &'a Uid,
+    pub upc: Option<&'a Upc>,
+}
+
+#[derive(Deserialize)]
+struct LinkClaims {
+    iss: String,
+    aud: String,
+    sub: String,
+    upc: String,
+    stage: String,
+    nbf: u64,
+    exp: u64,
+}
+
+impl Claims for LinkClaims {
+    fn issuer(&self) -> &str {
+        &self.iss
+    }
+    fn audience(&self) -> &str {
+        &self.aud
+    }
+    fn subject(&self) -> &str {
+        &self.sub
+    }
+    fn not_before(&self) -> u64 {
+        self.nbf
+    }
+    fn expires(&self) -> u64 {
+        self.exp
+    }
+}
+
+impl LinkTokens<'_> {
+    /// Whether this is the seller's token for this part of this delivery, now.
+    pub fn check(&self, token: &str, stage: Stage, now: UnixMillis) -> bool {
+        let key = self.seller.ed25519.as_bytes();
+        let keys = Keys::default().with(key_id(key), self.seller.uid.as_str(), key);
+        let (_feed, keys) = watch::channel(Arc::new(keys));
+        let policy = Policy { audience: "link", kind: LINK_KIND, max_life: LIFE };
+        let Ok(claims) = Verifier::<LinkClaims>::new(policy, keys).verify(token, now.as_secs()) else { return false };
+        claims.sub == self.delivery.as_str()
+            && claims.stage == stage.as_str()
+            && self.upc.is_none_or(|upc| claims.upc == upc.as_str())
+    }
+}
