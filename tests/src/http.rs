@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, RequestBuilder};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::agent;
+use crate::{Namespace, agent, eventually, objects};
 
 /// One Service, trusted by Waybill's authorities only.
 pub struct Service {
@@ -35,10 +35,31 @@ impl Service {
         Self { name: name.into(), address, trust: trust_pem.into(), client }
     }
 
+    /// One of a namespace, once it answers: a ready pod takes a moment to become an endpoint.
+    pub async fn reach(namespace: &Namespace, name: &str, port: u16) -> Self {
+        let address = objects::service(&namespace.client, &namespace.name, name, port).await;
+        let trust = objects::config(namespace, "waybill-trust", "ca.crt").await;
+        let service = Self::new(&format!("{name}.{}.svc", namespace.name), address, &trust);
+        eventually("the Service answers", objects::PROVISIONED, || service.get("/")).await;
+        service
+    }
+
     /// The status and the JSON body of a GET.
     pub async fn get(&self, path: &str) -> Result<(u16, Value), String> {
-        let url = format!("https://{}:{}{path}", self.name, self.address.port());
-        let answer = self.client.get(url).send().await.map_err(|why| format!("{why:?}"))?;
+        self.ask(self.client.get(self.url(path))).await
+    }
+
+    /// The same by somebody with a token.
+    pub async fn get_as(&self, token: &str, path: &str) -> Result<(u16, Value), String> {
+        self.ask(self.client.get(self.url(path)).bearer_auth(token)).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://{}:{}{path}", self.name, self.address.port())
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<(u16, Value), String> {
+        let answer = request.send().await.map_err(|why| format!("{why:?}"))?;
         let status = answer.status().as_u16();
         let body = answer.text().await.map_err(|why| format!("{why:?}"))?;
         Ok((status, serde_json::from_str(&body).unwrap_or(Value::String(body))))

@@ -10,7 +10,8 @@ use kube::api::ListParams;
 use serde_json::json;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::enrol::Keys;
-use waybill_e2e::objects::{self, apply, config, service, wait_condition};
+use waybill_e2e::http::Service;
+use waybill_e2e::objects::{self, apply, config, wait_condition};
 use waybill_e2e::{Namespace, eventually, in_namespace, openssl};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +41,7 @@ async fn d_22_the_carrier_api_says_it_is_connected_without_asking_who_looks() {
     in_namespace("d-22", &[], |namespace| async move {
         objects::managed_carrier(&namespace, "van").await;
         wait_condition::<Carrier>(&namespace, "van", "Ready", "True", None).await;
-        let service = reach(&namespace, "waybill-carrier-api", 5001).await;
+        let service = Service::reach(&namespace, "waybill-carrier-api", 5001).await;
         let answer = service.get("/").await.expect("an answer");
         assert_eq!((answer.0, answer.1), (200, json!({"carrier": "connected"})));
         let unknown = service.get("/no/such/place").await.expect("an answer");
@@ -82,7 +83,7 @@ async fn a_renewed_certificate_is_served_without_a_restart_or_a_failed_request()
         let seller: Seller = wait_condition(&namespace, "shop", "Ready", "True", None).await;
         let first = serial(&seller);
         let pods = restarts(&namespace).await;
-        let service = reach(&namespace, "wb-seller-shop", 5000).await;
+        let service = Service::reach(&namespace, "wb-seller-shop", 5000).await;
         assert_eq!(service.serial().await, first, "the served certificate is the one in status");
         let longer = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "shop"},
                             "spec": {"certificate": {"ttl": "96h"}}});
@@ -152,6 +153,19 @@ async fn check_leaf(namespace: &Namespace, secret: &str, uid: &str, purposes: &[
     for purpose in purposes {
         openssl(&["verify", "-CAfile", path(&roots), "-untrusted", path(&leaf), "-purpose", purpose, path(&leaf)]);
     }
+    if purposes.contains(&"sslserver") {
+        let host = format!("{}.{}.svc", secret.trim_end_matches("-tls"), namespace.name);
+        openssl(&[
+            "verify",
+            "-CAfile",
+            path(&roots),
+            "-untrusted",
+            path(&leaf),
+            "-verify_hostname",
+            &host,
+            path(&leaf),
+        ]);
+    }
     let text = openssl(&["x509", "-in", path(&leaf), "-noout", "-text", "-nameopt", "RFC2253"]);
     assert!(text.contains(&format!("CN={uid}")), "the common name is the uid: {text}");
     assert!(text.contains(&format!("URI:spiffe://waybill/{}/", namespace.name)), "a name of its namespace: {text}");
@@ -187,13 +201,4 @@ fn openssl(arguments: &[&str]) -> String {
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("a plain path")
-}
-
-async fn reach(namespace: &Namespace, name: &str, port: u16) -> waybill_e2e::http::Service {
-    let address = service(&namespace.client, &namespace.name, name, port).await;
-    let trust = config(namespace, "waybill-trust", "ca.crt").await;
-    let service = waybill_e2e::http::Service::new(&format!("{name}.{}.svc", namespace.name), address, &trust);
-    // A ready pod takes a moment to become an endpoint of its Service.
-    eventually("the Service answers", objects::PROVISIONED, || service.get("/")).await;
-    service
 }

@@ -27,7 +27,8 @@ async fn no_part_of_an_order_shows_anywhere_but_in_its_secret() {
         objects::seller(&namespace, "shop", &["upc-1"]).await;
         objects::managed_carrier(&namespace, "van").await;
         apply::<Delivery>(&namespace, &delivery("upc-1", "shop", "van")).await.expect("a Delivery");
-        wait_condition::<Delivery>(&namespace, "upc-1", "Ready", "True", None).await;
+        // Every part of the address has gone its way by then.
+        wait_condition::<Delivery>(&namespace, "upc-1", "Delivered", "True", None).await;
         wait_condition::<Seller>(&namespace, "shop", "OrdersAvailable", "True", None).await;
         assert_eq!(marked(&everything(&namespace).await), Vec::<String>::new());
         plant(&namespace).await;
