@@ -36,17 +36,14 @@
 - name: WAYBILL_CARRIER_API_REPLICAS
   value: {{ .Values.carrierApi.replicas | quote }}
 {{- with .Values.carrierApi.photos }}
-{{- if .url }}
 - name: WAYBILL_PHOTOS_URL
   value: {{ .url | quote }}
 - name: WAYBILL_PHOTOS_CREDENTIALS
   value: {{ .credentialsSecret | quote }}
-{{- else }}
 - name: WAYBILL_PHOTOS_SIZE
   value: {{ .volume.size | quote }}
 - name: WAYBILL_PHOTOS_STORAGE_CLASS
   value: {{ .volume.storageClass | quote }}
-{{- end }}
 {{- end }}
 {{- with .Values.participants.resources }}
 - name: WAYBILL_POD_CPU_REQUEST
