@@ -91,7 +91,7 @@ pub(crate) fn tally<'a>(writes: impl IntoIterator<Item = &'a Write>) -> String {
         *counts.entry(format!("{who} {} {}{refused}", write.verb, write.resource)).or_default() += 1;
     }
     let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1));
+    counts.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     let shown: Vec<String> = counts.into_iter().map(|(what, times)| format!("{what} {times}")).collect();
     if shown.is_empty() { "none".into() } else { shown.join(" · ") }
 }

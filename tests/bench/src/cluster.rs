@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
@@ -65,6 +65,23 @@ impl Setting {
         config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
         Ok(Client::try_from(config)?)
     }
+}
+
+/// Containers of Waybill's that had to be started again: a crash, or a memory limit.
+pub(crate) async fn restarts(setting: &Setting, report: &mut Report) -> Result<()> {
+    let (mut restarted, mut all) = (0, 0);
+    for namespace in ["waybill-system", &setting.namespace, &setting.example] {
+        let pods: Api<Pod> = Api::namespaced(setting.client.clone(), namespace);
+        for status in pods.list(&ListParams::default()).await?.into_iter().filter_map(|pod| pod.status) {
+            let containers = status.container_statuses.unwrap_or_default().into_iter();
+            for container in containers.chain(status.init_container_statuses.unwrap_or_default()) {
+                all += 1;
+                restarted += usize::from(container.restart_count > 0);
+            }
+        }
+    }
+    report.lost("containers that ended and were started again", restarted, all);
+    Ok(())
 }
 
 /// How the bench applies what is its own.

@@ -104,7 +104,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     if asked(Figure::Certificates) {
         certificates::measure(&setting, args.carriers, report).await.context("the certificates' figures")?;
     }
-    Ok(())
+    cluster::restarts(&setting, report).await
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
+use waybill_e2e::process::find;
 
 use crate::audit::{self, Write, tally};
 use crate::cluster::{Setting, operator};
+use crate::process::{Process, Usage};
 use crate::report::Report;
 
 /// After a burst, or a start: what is still being freed or read.
@@ -19,6 +21,7 @@ pub(super) async fn idle(count: usize, seconds: u64, report: &mut Report) -> Res
     println!("idle for {seconds} s …");
     tokio::time::sleep(SETTLE).await;
     let process = operator().await?;
+    let beside = beside();
     let (begun, before) = (Timestamp::now(), process.usage()?);
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let after = process.usage()?;
@@ -32,7 +35,26 @@ pub(super) async fn idle(count: usize, seconds: u64, report: &mut Report) -> Res
     report.at_most("operator's processor time while idle", core * 100.0, 1.0, "% of a core");
     let bar = 40.0 * 1024.0 + 3.0 * count as f64;
     report.at_most(&format!("operator RSS with {count} Deliveries"), after.rss_kib / 1024.0, bar / 1024.0, "MiB");
+    report.line("the services beside it meanwhile", told(&beside, seconds));
     Ok(())
+}
+
+/// The other programs of Waybill's, with what they had used when this was asked.
+fn beside() -> Vec<(&'static str, Process, Usage)> {
+    let running = |name: &'static str| find(&["waybill", name]).into_iter().map(move |pid| (name, Process(pid)));
+    let all = ["seller", "carrier-api", "transport", "broker-sidecar"].into_iter().flat_map(running);
+    all.filter_map(|(name, process)| Some((name, process, process.usage().ok()?))).collect()
+}
+
+fn told(beside: &[(&str, Process, Usage)], seconds: u64) -> String {
+    let one = |(name, process, before): &(&str, Process, Usage)| match process.usage() {
+        Ok(now) => {
+            let core = (now.cpu_seconds - before.cpu_seconds) / seconds as f64 * 100.0;
+            format!("{name} {core:.2} % of a core, {:.0} MiB", now.rss_kib / 1024.0)
+        }
+        Err(_) => format!("{name} ended"),
+    };
+    beside.iter().map(one).collect::<Vec<_>>().join(" · ")
 }
 
 /// Leases are renewed for ever; they are what a leader is known by. The rest of Waybill's writes counts.
