@@ -199,14 +199,18 @@ async fn sell(world: &World, office: Office, broker: SocketAddr, tls: &Path, sto
     tokio::spawn(async move {
         let mut again = tokio::time::interval(AGAIN);
         loop {
-            tokio::select! {
+            // What came changes one delivery; the clock asks after all.
+            let about = tokio::select! {
                 () = stop.cancelled() => return,
-                Some(message) = inbox.recv() => heard(&office, &message.topic, &message.payload),
-                _ = again.tick() => {}
-            }
+                Some(message) = inbox.recv() => match heard(&office, &message.topic, &message.payload) {
+                    Some(delivery) => Some(delivery),
+                    None => continue,
+                },
+                _ = again.tick() => None,
+            };
             let due: Vec<(String, Vec<u8>)> = {
                 let mut books = office.books();
-                let all = books.shops.iter_mut();
+                let all = books.shops.iter_mut().filter(|(uid, _)| about.as_ref().is_none_or(|about| about == *uid));
                 all.flat_map(|(uid, shop)| shop.due().into_iter().map(|frame| (uid.clone(), frame))).collect()
             };
             for (delivery, frame) in due {
@@ -216,12 +220,17 @@ async fn sell(world: &World, office: Office, broker: SocketAddr, tls: &Path, sto
     });
 }
 
-fn heard(office: &Office, topic: &str, payload: &[u8]) {
+/// Whose log it changed, if it changed one.
+fn heard(office: &Office, topic: &str, payload: &[u8]) -> Option<String> {
     let topic: Topic = topic.parse().unwrap();
-    if let Some(shop) = office.books().shops.get_mut(topic.delivery.as_str()) {
+    let delivery = topic.delivery.to_string();
+    let changed = office.books().shops.get_mut(&delivery).is_some_and(|shop| {
+        let before = shop.custody.len();
         shop.hear(payload);
-    }
-    office.step(format!("up {}", topic.delivery));
+        shop.custody.len() > before
+    });
+    office.step(format!("up {delivery}"));
+    changed.then_some(delivery)
 }
 
 async fn serve(office: Office, dir: &Path, stop: CancellationToken) -> (SocketAddr, Feed) {
