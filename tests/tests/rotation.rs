@@ -1,10 +1,10 @@
 //! Certificates and authorities change while everybody is at work, and nobody notices (DESIGN.md 7).
 //!
-//! It sets the overlap of authorities for the whole release and puts it back. The two tests run at the same time: what one
-//! does to the authorities, the other one's connections must not notice either.
+//! It sets the overlap of authorities for the whole release and puts it back. One test after the other: authorities belong to
+//! the whole cluster, and one test lets ninety days pass for them in a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -12,7 +12,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::handshakes::{Door, Knocker};
@@ -32,8 +32,11 @@ const SPREAD: Duration = Duration::from_secs(180);
 /// Leafs that live for ten minutes and are renewed half a minute to a minute after they were issued.
 const RENEWALS: Duration = Duration::from_secs(500);
 
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_authority_takes_over_under_live_connections_without_a_failed_handshake() {
+    let _alone = ALONE.lock().await;
     in_namespace("rotation", &[], |namespace| async move {
         let Some(helm) = Helm::find("WAYBILL_HELM3") else { return };
         let client = &namespace.client;
@@ -82,6 +85,7 @@ async fn another_authority_takes_over_under_live_connections_without_a_failed_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_renewed_again_and_again_without_a_failed_handshake() {
+    let _alone = ALONE.lock().await;
     in_namespace("renewals", &[], |namespace| async move {
         let day = Day::begin(&namespace, Some(json!({"ttl": "10m", "renewBefore": "9m"}))).await;
         let before = pods(&namespace.client, &[&namespace.name]).await;
@@ -89,7 +93,7 @@ async fn certificates_are_renewed_again_and_again_without_a_failed_handshake() {
         let van = Mutex::new(BTreeSet::new());
         eventually("three renewals of each", RENEWALS, || async {
             let chain = secret(&namespace.client, &namespace.name, "wb-carrier-van-tls").await;
-            let mut van = van.lock().expect("nobody panics with it");
+            let mut van = van.lock().await;
             van.insert(ledger::serial(chain.as_bytes()));
             let met = day.follower.seen().opened.get(&seller.name).map_or(0, BTreeMap::len);
             if met > 3 && van.len() > 3 {
