@@ -136,7 +136,7 @@ fn check_statement(bytes: &[u8], trust: &Trust, identity: &Identity) -> Result<(
 fn check_bundle(known: &[u8], offered: &[u8]) -> Result<(), Error> {
     let (known, offered) = (certificates(known)?, certificates(offered)?);
     let vouched: Vec<X509Certificate<'_>> =
-        offered.iter().filter_map(|der| parsed(der)).filter(|one| known.iter().any(|by| signs(by, one))).collect();
+        offered.iter().filter_map(parsed).filter(|one| known.iter().any(|by| signs(by, one))).collect();
     let good = |der: &CertificateDer<'static>| {
         let same_key =
             |one: &X509Certificate<'_>, other: &X509Certificate<'_>| one.public_key().raw == other.public_key().raw;

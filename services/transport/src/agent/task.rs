@@ -65,7 +65,13 @@ pub(super) async fn run(
     let Some((mut task, first)) = Task::open(shared, delivery, seller).await? else { return Ok(()) };
     let mut inputs = VecDeque::from_iter(first);
     loop {
-        while let Ok(more) = mailbox.try_recv() {
+        // Answers first: frames without end must not keep them waiting.
+        while let Some(done) = task.pending.try_join_next() {
+            inputs.extend(done.ok().flatten());
+        }
+        while inputs.len() < super::MAILBOX
+            && let Ok(more) = mailbox.try_recv()
+        {
             inputs.push_back(more);
         }
         if !inputs.is_empty() {

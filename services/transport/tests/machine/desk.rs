@@ -17,11 +17,13 @@ use crate::kit::world::{LABEL_KEY, World, uid};
 
 pub(crate) const NOW: UnixMillis = UnixMillis::from_secs(1_800_000_000);
 
+type Codes = dyn Fn(&Errand) -> Vec<String>;
+
 /// How the world treats the agent.
 pub(crate) struct Fate {
     pub(crate) arrival: fn(&Errand) -> Arrival,
     /// What a camera reads off the label.
-    pub(crate) codes: Box<dyn Fn(&Errand) -> Vec<String>>,
+    pub(crate) codes: Box<Codes>,
     pub(crate) camera_works: bool,
 }
 
