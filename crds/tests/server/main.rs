@@ -4,7 +4,7 @@
 //! `WAYBILL_KUBECONFIG`; each test works in a namespace of its own.
 
 // A test that unwraps fails where its assumption does; clippy grants that to `#[test]` functions, not to their helpers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod carrier;
 mod custody;

@@ -27,7 +27,7 @@ mod watch;
 
 // The same authorities and lists for the tests of the pure parts and of the whole.
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 #[path = "../tests/broker/pki.rs"]
 mod pki;
 

@@ -1,4 +1,5 @@
 //! D-77, DESIGN 7: an agent renews what is its own by a request signed with its statement's key.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 #[path = "kit/world.rs"]
 mod kit;

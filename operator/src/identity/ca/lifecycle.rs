@@ -88,7 +88,8 @@ pub(crate) enum Step {
 }
 
 pub(crate) fn decide(state: &Lifecycle, observed: &Observed<'_>, policy: &Policy) -> Option<Step> {
-    if let Some(previous) = state.previous.iter().find(|previous| is_spent(previous, observed)) {
+    // The oldest first: the chain of cross-certificates leads back to it, and its fingerprint is the published root.
+    if let Some(previous) = state.previous.last().filter(|previous| is_spent(previous, observed)) {
         return Some(Step::Retire(previous.id.clone()));
     }
     match &state.next {

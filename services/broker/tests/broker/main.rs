@@ -2,7 +2,7 @@
 //! see. Needs `mosquitto` on the machine; each test starts its own, on free ports and a folder of its own.
 
 // Helpers of tests are tests: a failed unwrap is a failed test. (The lint knows `#[test]` functions only.)
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod access;
 mod client;

@@ -2,7 +2,7 @@
 //! here, by the protocol and the link alone: at that seam nothing else counts.
 
 // A test that unwraps fails where its assumption does; clippy grants that to `#[test]` functions, not to their helpers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod agent;
 mod api;

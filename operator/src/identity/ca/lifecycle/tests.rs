@@ -77,6 +77,19 @@ fn a_previous_authority_stays_until_its_last_leaf_expired() {
 }
 
 #[test]
+fn the_oldest_authority_retires_first_so_that_the_chain_still_leads_to_the_root() {
+    let previous = |id: &str, day| Previous { id: id.into(), last_leaf: at(day) };
+    let state = Lifecycle { previous: vec![previous("young", 1), previous("old", 9)], ..fresh() };
+    let spent = ["young".to_owned()];
+    let now = Observed { spent: &spent, ..observed(at(3)) };
+    assert_eq!(step(&state, &now).0, None, "a leaf may still chain through it to the older one");
+    let both = ["young".to_owned(), "old".to_owned()];
+    let (first, after) = step(&state, &Observed { spent: &both, ..observed(at(3)) });
+    assert_eq!(first, Some(Step::Retire("old".into())));
+    assert_eq!(step(&after, &now).0, Some(Step::Retire("young".into())));
+}
+
+#[test]
 fn a_third_rotation_waits_for_the_first_to_retire() {
     let previous = |id: &str| Previous { id: id.into(), last_leaf: at(9) };
     let state = Lifecycle { previous: vec![previous("y"), previous("z")], ..fresh() };
