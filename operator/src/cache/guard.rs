@@ -24,6 +24,7 @@ pub(crate) struct Guarded<K>(pub Result<K, Unreadable>);
 #[derive(Clone, Debug)]
 pub(crate) struct Unreadable {
     pub metadata: ObjectMeta,
+    /// Without the texts that stood there: it goes to the log and into an Event.
     pub error: String,
 }
 
@@ -35,7 +36,7 @@ impl Unreadable {
         let kind = K::kind(&()).into_owned();
         let note = format!(
             "this {kind} cannot be read and is left as it is: {}. Correct it, or delete it and create it anew",
-            without_values(&self.error)
+            self.error
         );
         Some(Telling {
             about: ObjectReference {
@@ -77,7 +78,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         let read = serde_json::from_str::<K>(text.get()).map_err(|error| Unreadable {
             // Without readable metadata it has no name to skip by; the empty one is counted all the same.
             metadata: serde_json::from_str::<Named>(text.get()).map(|named| named.metadata).unwrap_or_default(),
-            error: error.to_string(),
+            error: without_values(&error.to_string()),
         });
         Ok(Self(read))
     }
@@ -137,6 +138,7 @@ mod tests {
     fn the_sign_names_the_object_and_the_fault_and_not_what_stood_there() {
         let bad = r#"{"metadata":{"name":"bad","namespace":"shop","uid":"u"},"data":"Jane Doe, \"Elm\" Street 1"}"#;
         let told = serde_json::from_str::<Guarded<ConfigMap>>(bad).unwrap().0.unwrap_err();
+        assert!(!told.error.contains("Jane") && !told.error.contains("Elm"), "the log: {}", told.error);
         let telling = told.telling::<ConfigMap>().unwrap();
         assert_eq!((telling.about.kind.as_deref(), telling.about.name.as_deref()), (Some("ConfigMap"), Some("bad")));
         assert!(telling.note.contains("invalid type") && telling.note.contains("expected"), "{}", telling.note);
