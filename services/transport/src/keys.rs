@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::probes::Gate;
 use waybill_protocol::{AgreementSecret, CaKey, Role, Signer, SignerError, StatementError, Trust};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
@@ -38,6 +39,8 @@ pub enum Error {
     Length(&'static str),
     #[error("failed to read a CA's certificate")]
     Certificate,
+    #[error("a certificate of the bundle is not a CA's")]
+    NoCa,
     #[error("failed to trust a CA")]
     Ca(#[source] StatementError),
     #[error("failed to sign with these keys")]
@@ -52,7 +55,7 @@ impl Error {
         match self {
             Self::Missing(_) => "a key is missing",
             Self::Length(_) => "a key is not 32 bytes",
-            Self::Certificate | Self::Ca(_) => "the CA can't be read",
+            Self::Certificate | Self::NoCa | Self::Ca(_) => "the CA can't be read",
             Self::Signer(_) => "the statement is not for these keys",
             Self::Role => "the statement is not a carrier's",
         }
@@ -128,12 +131,21 @@ fn secret(files: &Files, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Erro
     bytes.try_into().map(Zeroizing::new).map_err(|_| Error::Length(name))
 }
 
-/// The CAs of a bundle, as signers of statements.
+/// Whether this certificate may sign others: it says so itself, and its usages, where it names any, allow it.
+pub(crate) fn is_ca(certificate: &X509Certificate<'_>) -> bool {
+    let signs = certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()));
+    certificate.is_ca() && signs
+}
+
+/// The CAs of a bundle, as signers of statements. A bundle with anything else in it is not trusted at all.
 pub fn trust(pem: &[u8]) -> Result<Trust, Error> {
     let cas: Result<Vec<CaKey>, Error> = CertificateDer::pem_slice_iter(pem)
         .map(|der| {
             let der = der.map_err(|_| Error::Certificate)?;
             let (_, certificate) = parse_x509_certificate(&der).map_err(|_| Error::Certificate)?;
+            if !is_ca(&certificate) {
+                return Err(Error::NoCa);
+            }
             CaKey::new(&der, &certificate.public_key().subject_public_key.data).map_err(Error::Ca)
         })
         .collect();

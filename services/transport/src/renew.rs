@@ -3,7 +3,8 @@
 //! with the agent's own key, and no client certificate is shown.
 //!
 //! Trusted: only what the CAs we know have signed. A Carrier API can withhold a renewal, not slip in a CA: a certificate
-//! of the bundle is taken over if a CA known here signed it, or if it is of a key such a CA has signed.
+//! of the bundle is taken over if it is a CA's and a CA known here signed it, or is of a key that such a one vouches for as
+//! a CA's. A leaf vouches for nothing: the Carrier API has one.
 
 use std::fs;
 use std::io;
@@ -132,22 +133,26 @@ fn check_statement(bytes: &[u8], trust: &Trust, identity: &Identity) -> Result<(
     if ours { Ok(()) } else { Err(Error::Statement) }
 }
 
-/// Every certificate of the new bundle is a known one, signed by a known one, or of a key a known one has signed.
+/// Every certificate of the new bundle is a known one, or a CA's: signed by a known one, or of the key of one that is.
 fn check_bundle(known: &[u8], offered: &[u8]) -> Result<(), Error> {
     let (known, offered) = (certificates(known)?, certificates(offered)?);
     let vouched: Vec<X509Certificate<'_>> =
-        offered.iter().filter_map(parsed).filter(|one| known.iter().any(|by| signs(by, one))).collect();
+        offered.iter().filter_map(ca).filter(|one| known.iter().any(|by| signs(by, one))).collect();
     let good = |der: &CertificateDer<'static>| {
         let same_key =
             |one: &X509Certificate<'_>, other: &X509Certificate<'_>| one.public_key().raw == other.public_key().raw;
         let is_known = known.contains(der);
-        is_known || parsed(der).is_some_and(|one| vouched.iter().any(|other| same_key(&one, other)))
+        is_known || ca(der).is_some_and(|one| vouched.iter().any(|other| same_key(&one, other)))
     };
     if !offered.is_empty() && offered.iter().all(good) { Ok(()) } else { Err(Error::ForeignCa) }
 }
 
 fn signs(by: &CertificateDer<'static>, one: &X509Certificate<'_>) -> bool {
-    parsed(by).is_some_and(|by| one.verify_signature(Some(by.public_key())).is_ok())
+    ca(by).is_some_and(|by| one.verify_signature(Some(by.public_key())).is_ok())
+}
+
+fn ca<'d>(der: &'d CertificateDer<'static>) -> Option<X509Certificate<'d>> {
+    parsed(der).filter(keys::is_ca)
 }
 
 fn parsed<'d>(der: &'d CertificateDer<'static>) -> Option<X509Certificate<'d>> {
@@ -180,7 +185,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
     fn ca(name: &str) -> (CertificateParams, KeyPair, String) {
         let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::default());
@@ -203,5 +208,23 @@ mod tests {
         assert!(matches!(check(&format!("{old}{new}")), Err(Error::ForeignCa)));
         assert!(matches!(check(&format!("{old}{foreign}{crossed}")), Err(Error::ForeignCa)));
         assert!(matches!(check(""), Err(Error::ForeignCa)));
+    }
+
+    #[test]
+    fn a_leaf_brings_no_ca_in_neither_itself_nor_by_its_key() {
+        let (params, key, known) = ca("known");
+        let issuer = Issuer::from_params(&params, &key);
+        let (mut leaf_params, leaf_key, over_leafs_key) = ca("over a leaf's key");
+        let mut check = |is_ca: IsCa, usages: Vec<KeyUsagePurpose>| {
+            (leaf_params.is_ca, leaf_params.key_usages) = (is_ca, usages);
+            let leaf = leaf_params.signed_by(&leaf_key, &issuer).unwrap().pem();
+            for bundle in [format!("{known}{leaf}"), format!("{known}{leaf}{over_leafs_key}")] {
+                assert!(matches!(check_bundle(known.as_bytes(), bundle.as_bytes()), Err(Error::ForeignCa)));
+                assert!(matches!(keys::trust(bundle.as_bytes()), Err(keys::Error::NoCa)));
+            }
+        };
+        check(IsCa::NoCa, vec![]);
+        check(IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]);
+        check(IsCa::Ca(BasicConstraints::Unconstrained), vec![KeyUsagePurpose::DigitalSignature]);
     }
 }
