@@ -277,7 +277,7 @@ impl Api {
     async fn send(&self, request: RequestBuilder) -> (Result<Response, Error>, bool) {
         match request.send().await {
             Ok(answer) => {
-                self.line.answered();
+                self.line.answered(answer.status());
                 let corrected = date(&answer).is_some_and(|date| self.clock.hear(date));
                 let status = answer.status();
                 (if status.is_success() { Ok(answer) } else { Err(Error::Status(status)) }, corrected)
@@ -301,8 +301,10 @@ impl Api {
 }
 
 impl Line {
-    fn answered(&self) {
-        if self.failing.swap(false, Ordering::Relaxed) {
+    /// Only what was wanted is good news: with one replica that refuses and one that can't be reached, every other
+    /// answer would call everybody back at once.
+    fn answered(&self, status: StatusCode) {
+        if status.is_success() && self.failing.swap(false, Ordering::Relaxed) {
             self.restored.send_modify(|times| *times += 1);
         }
     }
@@ -343,6 +345,18 @@ fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_success_after_a_failure_calls_the_others_back() {
+        let line = Line { failing: AtomicBool::new(true), restored: watch::Sender::new(0) };
+        for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN] {
+            line.answered(status);
+            assert_eq!(*line.restored.borrow(), 0, "{status}");
+        }
+        line.answered(StatusCode::OK);
+        line.answered(StatusCode::OK);
+        assert_eq!(*line.restored.borrow(), 1);
+    }
 
     #[test]
     fn a_upc_is_one_segment_of_a_path_whatever_it_holds() {

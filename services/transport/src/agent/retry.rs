@@ -8,10 +8,12 @@ use crate::api::{Api, Error};
 
 const FIRST: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(30);
+/// Those who wait for good news all hear it in one moment, and ask within this time.
+const SPREAD: Duration = Duration::from_millis(250);
 /// So many times "not found" in a row, the last ones half a minute apart, is no lagging watch any more.
 const NOT_FOUND: u32 = 20;
 
-/// Asks again after growing pauses, and at once when somebody else got an answer. Gives up only on what is not there.
+/// Asks again after growing pauses, and soon after somebody else got an answer, but never all in one moment. Gives up only on what is not there.
 pub(super) async fn until_answered<T, F>(api: &Api, ask: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -19,7 +21,6 @@ where
     let mut restored = api.restored();
     let (mut failures, mut missing) = (0_u32, 0);
     loop {
-        restored.mark_unchanged();
         let error = match ask().await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -31,9 +32,11 @@ where
         if failures == 3 {
             tracing::warn!(error = %report(&error), "the Carrier API does not answer as it should; it is asked again");
         }
+        // Good news from before this failure is none any more.
+        restored.mark_unchanged();
         tokio::select! {
             () = tokio::time::sleep(pause(failures)) => {}
-            Ok(()) = restored.changed() => {}
+            Ok(()) = restored.changed() => tokio::time::sleep(SPREAD.mul_f64(rand::random())).await,
         }
         failures = failures.saturating_add(1);
     }
