@@ -63,6 +63,10 @@ struct Held {
 struct Standing {
     /// Nothing is signed before this: a lost journal must not make a second event of one number.
     sure: bool,
+    /// The journal was cut; it is written anew once the log was read.
+    doubted: bool,
+    /// The Carrier API knows nothing of this delivery: nothing is asked of it before somebody speaks of it again.
+    gone: bool,
     /// The log was asked for and has not come.
     reading: bool,
     /// Heard before the log was there; taken up after it.
@@ -121,6 +125,9 @@ impl Job {
 
     /// Asks for everything that is due and not under way.
     fn react(&mut self, now: Time) {
+        if self.standing.gone {
+            return;
+        }
         if !self.standing.sure {
             return self.read_log();
         }

@@ -25,6 +25,7 @@ impl Job {
     fn try_hear(&mut self, bytes: Vec<u8>, now: Time) -> Result<(), Dropped> {
         let frame = Frame::read(&bytes).map_err(Dropped::Frame)?;
         let (incoming, statement) = self.open(&frame, now)?;
+        self.spoken_of();
         if let (Some(statement), Message::Hello { statement: bytes, offer, .. }) = (statement, &incoming.body) {
             self.meet(statement, bytes.clone());
             self.learn_upc(&offer.upc);

@@ -85,6 +85,7 @@ impl Job {
 
     /// The Carrier API lists the delivery: somebody may be waiting, and the log may have come further than the journal.
     pub(super) fn listed(&mut self, upc: Upc, expected: u32) {
+        self.spoken_of();
         self.learn_upc(&upc);
         let next = self.log.expected(Author::Transport, self.uid()).0;
         if expected > next || self.seller().is_none() {
@@ -99,13 +100,14 @@ impl Job {
         if let Some(bytes) = read.seller_statement {
             self.meet_by_api(bytes, now);
         }
-        if self.merge(&read.custody) {
+        let merged = self.merge(&read.custody);
+        if let Err(dropped) = merged {
+            self.out.push(Effect::Drop(dropped));
+        } else {
             self.standing.sure = true;
             if let Some(frame) = self.standing.waiting.take() {
                 self.hear(frame, now);
             }
-        } else {
-            self.out.push(Effect::Drop(Dropped::Fork));
         }
     }
 
@@ -124,8 +126,9 @@ impl Job {
     }
 
     /// Takes the log in the order in which it stands, then what only this agent knows. An answer may be older than what
-    /// is known here, so nothing genuine is given up for it. False if the agent's own word has no place after it.
-    fn merge(&mut self, custody: &[Vec<u8>]) -> bool {
+    /// is known here, so nothing genuine is given up for it. Fails if the agent's own word has no place after it, and if
+    /// nothing in it is genuine: it may hold this agent's word, for all that can be told.
+    fn merge(&mut self, custody: &[Vec<u8>]) -> Result<(), Dropped> {
         let mut log = Log::new(self.log.subject().clone(), &self.own.trust);
         for entry in custody {
             let mut with = log.clone();
@@ -133,21 +136,25 @@ impl Job {
                 log = with;
             }
         }
+        if !custody.is_empty() && log.entries().is_empty() {
+            return Err(Dropped::Unbelieved);
+        }
         let (stored, read) = (log.expected(Author::Transport, self.uid()).0, log.clone());
         for entry in self.log.entries() {
             let known = entry.event().is_none_or(|signed| log.event(&signed.id()).is_some());
             if !known && !log.push(entry.bytes()).is_genuine() {
-                return self.yield_to(read);
+                return if self.yield_to(read) { Ok(()) } else { Err(Dropped::Fork) };
             }
         }
         let same =
             log.entries().iter().map(|entry| entry.bytes()).eq(self.log.entries().iter().map(|entry| entry.bytes()));
-        if !same {
+        if !same || std::mem::take(&mut self.standing.doubted) {
+            self.standing.doubted = false;
             self.log = log;
             self.keep_all();
         }
         self.post.acknowledge(stored);
-        true
+        Ok(())
     }
 
     /// The log holds own events that this journal does not: another life of this agent wrote them. They stand; what was
@@ -172,7 +179,8 @@ impl Job {
         true
     }
 
-    fn keep_all(&mut self) {
+    /// All that is worth keeping, in the place of all that was kept and was to be kept in this round.
+    pub(super) fn keep_all(&mut self) {
         self.out.retain(|effect| !matches!(effect, Effect::Keep(_) | Effect::Rewrite(_)));
         self.out.insert(0, Effect::Rewrite(self.snapshot()));
     }
@@ -192,14 +200,16 @@ impl Job {
 
 impl Job {
     /// Feeds one input and forgets the effects: what a restored journal says happened long ago.
-    pub(super) fn push_known(&mut self, bytes: &[u8]) {
+    pub(super) fn push_known(&mut self, bytes: &[u8]) -> bool {
         let mut with = self.log.clone();
-        if with.push(bytes).is_genuine() {
+        let genuine = with.push(bytes).is_genuine();
+        if genuine {
             self.log = with;
             if let Ok(signed) = SignedEvent::read(bytes) {
                 self.hear_acknowledgement(&signed);
             }
         }
+        genuine
     }
 
     /// Wakes a job that was restored.

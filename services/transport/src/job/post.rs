@@ -3,7 +3,7 @@
 
 use waybill_protocol::{Fact, Kind};
 
-use super::{Dropped, Effect, Job, Photo, PostAnswer, Time, UploadAnswer};
+use super::{Dropped, Effect, Held, Job, Photo, PostAnswer, Time, UploadAnswer};
 use crate::journal::Record;
 
 /// As many events as one post may hold.
@@ -140,13 +140,25 @@ impl Job {
         }
     }
 
-    /// There is no such delivery any more: nothing of it is kept.
+    /// There is no such delivery any more, as far as the Carrier API knows: no secret of it is kept. What was not told yet
+    /// (own events, the picture) is evidence and stays, for the day on which somebody speaks of the delivery again.
     pub(super) fn gone(&mut self) {
+        let next = self.log.expected(waybill_protocol::Author::Transport, self.uid()).0;
+        self.held = Held { photo: self.held.photo.take(), ..Held::default() };
+        self.post.restart(self.post.acknowledged);
+        self.standing.gone = true;
+        self.standing.reading = false;
+        self.standing.closed = self.post.acknowledged >= next && self.held.photo.is_none();
+        self.keep_all();
         self.out.push(Effect::Drop(Dropped::Gone));
-        self.held = super::Held::default();
-        self.standing.closed = true;
-        self.standing.sure = true;
-        self.post.restart(self.log.expected(waybill_protocol::Author::Transport, self.uid()).0);
-        self.out.push(Effect::Rewrite(self.snapshot()));
+    }
+
+    /// Somebody speaks of it: the log is read, and what was not told is told.
+    pub(super) fn spoken_of(&mut self) {
+        if std::mem::take(&mut self.standing.gone) {
+            self.standing.sure = false;
+            self.post.uploading = false;
+            self.post.resume(self.log.expected(waybill_protocol::Author::Transport, self.uid()).0);
+        }
     }
 }

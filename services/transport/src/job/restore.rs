@@ -22,16 +22,24 @@ impl Job {
         })?;
         let mut job = Self::new(own, seller, delivery, profile, seed);
         job.out.clear();
+        let mut whole = true;
         for record in records {
-            job.take_back(record);
+            whole &= job.take_back(record);
         }
         // What was signed here stands here: nothing leaves before that.
-        job.standing.sure = job.log.expected(Author::Transport, job.uid()).0 > 0;
+        job.standing.sure = whole && job.log.expected(Author::Transport, job.uid()).0 > 0;
         job.post.resume(job.log.expected(Author::Transport, job.uid()).0);
         Some(job)
     }
 
-    fn take_back(&mut self, record: Record) {
+    /// Something that once stood in the journal is missing: the log is read before anything is signed.
+    pub fn doubt(&mut self) {
+        self.standing.sure = false;
+        self.standing.doubted = true;
+    }
+
+    /// False for an event that has no place in the log any more.
+    fn take_back(&mut self, record: Record) -> bool {
         match record {
             Record::Seller { .. } => {}
             Record::Upc { upc } => self.upc = Some(upc),
@@ -42,8 +50,8 @@ impl Job {
                 }
             }
             Record::Event { bytes } => {
-                self.push_known(&bytes.0);
                 self.standing.closed = false;
+                return self.push_known(&bytes.0);
             }
             Record::Key { key } => self.held.key = Some(key),
             Record::Part { released, part } => self.held.parts.push((released, part)),
@@ -53,5 +61,6 @@ impl Job {
             Record::Closed => self.standing.closed = true,
             Record::Forgotten => self.standing.forgotten = true,
         }
+        true
     }
 }

@@ -217,6 +217,8 @@ pub enum Dropped {
     Terms,
     #[error("an own event stands in the log that was never signed here")]
     Fork,
+    #[error("nothing in the log that the Carrier API tells is genuine")]
+    Unbelieved,
     #[error("the Carrier API knows no such delivery of this carrier any more")]
     Gone,
 }
@@ -235,6 +237,7 @@ impl Dropped {
             Self::Statement => "statement",
             Self::Terms => "terms",
             Self::Fork => "fork",
+            Self::Unbelieved => "log",
             Self::Gone => "gone",
         }
     }

@@ -25,11 +25,18 @@ pub(crate) struct Fate {
     /// What a camera reads off the label.
     pub(crate) codes: Box<Codes>,
     pub(crate) camera_works: bool,
+    /// Whether the Carrier API has forgotten the delivery once a picture was taken.
+    pub(crate) forgotten_at_the_door: bool,
 }
 
 impl Fate {
     pub(crate) fn kind() -> Self {
-        Self { arrival: |_| Arrival::AsPlanned, codes: Box::new(|_| vec![label()]), camera_works: true }
+        Self {
+            arrival: |_| Arrival::AsPlanned,
+            codes: Box::new(|_| vec![label()]),
+            camera_works: true,
+            forgotten_at_the_door: false,
+        }
     }
 }
 
@@ -70,6 +77,9 @@ pub(crate) struct Desk {
     pub(crate) drops: Vec<&'static str>,
     pub(crate) stored: Vec<Vec<u8>>,
     pub(crate) posts: usize,
+    /// Posts with events of other contents than the log holds by their numbers.
+    pub(crate) conflicts: usize,
+    pub(crate) forgotten: bool,
     /// The device's own clock.
     pub(crate) device: UnixMillis,
     lives: u8,
@@ -105,6 +115,8 @@ impl Desk {
             drops: Vec::new(),
             stored: Vec::new(),
             posts: 0,
+            conflicts: 0,
+            forgotten: false,
             device: NOW,
             lives: 0,
         }
@@ -123,6 +135,11 @@ impl Desk {
         for frame in self.shop.due() {
             self.hears(frame);
         }
+    }
+
+    /// The process begins.
+    pub(crate) fn wakes(&mut self) {
+        self.take(Input::Started);
     }
 
     pub(crate) fn hears(&mut self, frame: Vec<u8>) {
@@ -180,7 +197,11 @@ impl Desk {
         let restored = Job::restore(own.clone(), delivery.clone(), records, profile, seed);
         let known = restored.is_some();
         let seller = self.shop.own.uid().clone();
-        self.job = Some(restored.unwrap_or_else(|| Job::new(own, seller, delivery, profile, seed)));
+        let mut job = restored.unwrap_or_else(|| Job::new(own, seller, delivery, profile, seed));
+        if journal.is_cut() {
+            job.doubt();
+        }
+        self.job = Some(job);
         (self.journal, self.folder) = (Some(journal), Some(folder));
         known.then_some(Input::Started)
     }
@@ -200,12 +221,15 @@ impl Desk {
                 self.up.push(frame);
                 None
             }
+            Effect::Post { .. } | Effect::ReadLog { .. } if self.forgotten => Some(Input::Gone),
+            Effect::Upload(_) if self.forgotten => None,
             Effect::Post { events, .. } => Some(Input::Posted(self.post(&events))),
             Effect::ReadLog { .. } => Some(Input::LogRead(self.log_read())),
             Effect::Remind => None,
             Effect::Travel(errand) => Some(Input::Arrived(errand, (self.fate.arrival)(&errand))),
             Effect::Scan(errand, _) => Some(Input::Scanned(errand, (self.fate.codes)(&errand))),
             Effect::Photograph(errand) => {
+                self.forgotten = self.fate.forgotten_at_the_door;
                 let media = waybill_protocol::fact::reason::Media::Jpeg;
                 let photo = Photo { media, bytes: b"a picture".to_vec() };
                 Some(Input::Photographed(errand, self.fate.camera_works.then_some(photo)))
@@ -257,7 +281,10 @@ impl Desk {
         let events: Vec<Vec<u8>> = events.iter().map(|bytes| bytes.0.clone()).collect();
         match self.shop.append(&events) {
             Appended::New | Appended::Known => PostAnswer::Taken,
-            Appended::Gap => PostAnswer::Gap,
+            Appended::Gap => {
+                self.conflicts += 1;
+                PostAnswer::Gap
+            }
         }
     }
 

@@ -130,3 +130,17 @@ fn junk_in_the_log_is_passed_over() {
     assert_eq!(desk.shop.log().phase(), Phase::Delivered);
     desk.shop.assert_clean();
 }
+
+#[test]
+fn a_log_in_which_nothing_is_genuine_is_asked_for_again_and_nothing_is_signed_upon_it() {
+    let world = World::new(NOW);
+    let mut job = fresh(&world);
+    drop(job.on(Input::Heard(hello(&world, &world.seller)), TIME));
+    let read = |custody| Input::LogRead(LogRead { custody, seller_statement: None });
+    let effects = job.on(read(vec![b"junk".to_vec()]), TIME);
+    assert_eq!(word(&effects), ["log"]);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ReadLog { .. })));
+    assert!(job.log().entries().is_empty());
+    drop(job.on(read(Vec::new()), TIME));
+    assert_eq!(job.log().entries().len(), 1, "an empty log is an answer");
+}

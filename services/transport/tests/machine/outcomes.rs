@@ -233,3 +233,23 @@ fn a_wrong_tap_is_taken_back() {
     assert_eq!(desk.shop.log().phase(), Phase::InTransit, "{:?}", desk.shop.events());
     ends(desk, Phase::Delivered);
 }
+
+#[test]
+fn what_was_not_told_outlives_a_carrier_api_that_knows_the_delivery_no_more() {
+    let (_dir, _, mut desk) = desk(Wishes { scan: false, ..Wishes::with_camera() });
+    desk.fate.forgotten_at_the_door = true;
+    desk.run();
+    assert!(desk.drops.contains(&"gone"));
+    assert!(!desk.shop.events().contains(&"ProofAttached"));
+    for _ in 0..2 {
+        assert!(desk.disk().windows(9).any(|window| window == b"a picture"), "the proof is kept");
+        assert!(!desk.disk().windows(6).any(|window| window == b"MARKER"), "the address is not");
+        assert!(!desk.job.as_ref().unwrap().is_closed());
+        desk.die();
+        desk.wakes();
+    }
+    (desk.forgotten, desk.fate.forgotten_at_the_door) = (false, false);
+    let desk = ends(desk, Phase::Delivered);
+    assert_eq!(desk.stored, [b"a picture"]);
+    assert!(desk.shop.events().contains(&"ProofAttached"));
+}

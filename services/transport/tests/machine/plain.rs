@@ -4,7 +4,7 @@ use waybill_protocol::{Phase, Verdict};
 
 use crate::desk::{Desk, Kill, NOW};
 use crate::kit::shop::Wishes;
-use crate::kit::world::World;
+use crate::kit::world::{DELIVERY, World};
 
 const PLAIN: [&str; 10] = [
     "Accepted",
@@ -70,6 +70,29 @@ fn d_49_killed_at_any_write_in_any_way_it_ends_as_if_nothing_had_happened() {
             assert_eq!(desk.shop.events(), PLAIN, "killed {how:?} write {at}");
             desk.shop.assert_clean();
         }
+    }
+}
+
+#[test]
+fn d_49_a_journal_that_lost_its_end_makes_no_second_event_of_one_number() {
+    for cut_after in 2..5 {
+        let (dir, _, mut desk) = desk(Wishes::plain());
+        for _ in 0..cut_after {
+            desk.round();
+        }
+        let file = dir.path().join("journal").join(format!("{DELIVERY}.journal"));
+        let before = std::fs::read(&file).unwrap();
+        desk.round();
+        let signed = desk.shop.expected();
+        desk.die();
+        std::fs::write(&file, [before.as_slice(), b"torn"].concat()).unwrap();
+        desk.device = waybill_protocol::UnixMillis::from_secs(1_800_000_100);
+        desk.wakes();
+        assert!(desk.shop.expected() >= signed);
+        assert_eq!(desk.conflicts, 0, "cut after round {cut_after}");
+        desk.run();
+        assert_eq!(desk.shop.log().phase(), Phase::Delivered, "cut after round {cut_after}");
+        desk.shop.assert_clean();
     }
 }
 
