@@ -57,17 +57,28 @@ pub(crate) struct Sources {
     pub(crate) connects: watch::Receiver<u64>,
 }
 
+/// How a task ended: with what came too late for it, with an error, or in a panic.
+type Ended = Result<(tokio::task::Id, Result<Vec<Input>, task::Failed>), tokio::task::JoinError>;
+
 /// All deliveries of this agent.
 pub(crate) struct Agent {
     shared: Arc<Shared>,
     mailboxes: HashMap<Uid, mpsc::Sender<Input>>,
-    tasks: JoinSet<(Uid, Result<(), task::Failed>)>,
+    tasks: JoinSet<Result<Vec<Input>, task::Failed>>,
+    /// Whose task each is.
+    whose: HashMap<tokio::task::Id, Uid>,
     listing: JoinSet<Result<Vec<Open>, ApiError>>,
 }
 
 impl Agent {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, mailboxes: HashMap::new(), tasks: JoinSet::new(), listing: JoinSet::new() }
+        Self {
+            shared,
+            mailboxes: HashMap::new(),
+            tasks: JoinSet::new(),
+            whose: HashMap::new(),
+            listing: JoinSet::new(),
+        }
     }
 
     /// Runs until `shutdown`. Nothing has to be said at the end: whatever counts is on the disk.
@@ -80,7 +91,7 @@ impl Agent {
                 Some(message) = sources.messages.recv() => self.heard(&message),
                 Ok(()) = sources.connects.changed() => self.list(),
                 Some(listed) = self.listing.join_next() => self.listed(listed),
-                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
         }
     }
@@ -96,37 +107,47 @@ impl Agent {
     fn wake(&mut self, delivery: Uid, seller: Option<Uid>) -> mpsc::Sender<Input> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         self.mailboxes.insert(delivery.clone(), sender.clone());
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(async move {
-            let ended = task::run(shared, delivery.clone(), seller, mailbox).await;
+        let (shared, whose) = (Arc::clone(&self.shared), delivery.clone());
+        let task = self.tasks.spawn(async move {
+            let ended = task::run(shared, delivery, seller, mailbox).await;
             if ended.is_err() {
                 tokio::time::sleep(AGAIN).await;
             }
-            (delivery, ended)
+            ended
         });
+        self.whose.insert(task.id(), whose);
         self.shared.metrics.deliveries.set(i64::try_from(self.mailboxes.len()).unwrap_or(i64::MAX));
         sender
     }
 
-    fn ended(&mut self, ended: Result<(Uid, Result<(), task::Failed>), tokio::task::JoinError>) {
-        let Ok((delivery, result)) = ended else {
-            // A panic: which delivery's is seen by its closed mailbox.
-            let dead: Vec<Uid> = self.closed_mailboxes();
-            return dead.into_iter().for_each(|delivery| drop(self.wake(delivery, None)));
-        };
-        // Woken again while it was ending?
-        if self.mailboxes.get(&delivery).is_some_and(mpsc::Sender::is_closed) {
+    fn ended(&mut self, ended: Ended) {
+        let id = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+        let Some(delivery) = self.whose.remove(&id) else { return };
+        // Woken again while it was ending? Then that one goes on: two would sign two truths.
+        let alive = self.mailboxes.get(&delivery).is_some_and(|mailbox| !mailbox.is_closed());
+        if !alive {
             self.mailboxes.remove(&delivery);
         }
-        if let Err(error) = result {
-            tracing::error!(%delivery, error = %report(&error), "a delivery's work failed and begins again");
-            self.wake(delivery, None);
-        }
+        let late = match ended {
+            Ok((_, Ok(late))) => late,
+            Ok((_, Err(error))) => {
+                tracing::error!(%delivery, error = %report(&error), "a delivery's work failed and begins again");
+                self.wake_unless(alive, &delivery)
+            }
+            Err(error) => {
+                tracing::error!(%delivery, %error, "a delivery's task ended unasked and begins again");
+                self.wake_unless(alive, &delivery)
+            }
+        };
+        late.into_iter().for_each(|input| self.tell(&delivery, None, input));
         self.shared.metrics.deliveries.set(i64::try_from(self.mailboxes.len()).unwrap_or(i64::MAX));
     }
 
-    fn closed_mailboxes(&self) -> Vec<Uid> {
-        self.mailboxes.iter().filter(|(_, sender)| sender.is_closed()).map(|(delivery, _)| delivery.clone()).collect()
+    fn wake_unless(&mut self, alive: bool, delivery: &Uid) -> Vec<Input> {
+        if !alive {
+            self.wake(delivery.clone(), None);
+        }
+        Vec::new()
     }
 
     fn tell(&mut self, delivery: &Uid, seller: Option<&Uid>, input: Input) {
@@ -194,3 +215,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,12 @@
 
 mod draw;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
@@ -16,7 +19,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use waybill_crds::carrier::CarrierKind;
 use waybill_protocol::fact::reason::Media;
 use waybill_protocol::seller_to_carrier::Picture;
-use waybill_protocol::{Bytes, Uid, UnixMillis, Upc};
+use waybill_protocol::{Bytes, Hash, Uid, UnixMillis, Upc};
 
 use crate::job::Photo;
 
@@ -32,13 +35,15 @@ const READ_SIDE: u32 = 2000;
 const QUALITY: u8 = 82;
 /// How many of a folder's pictures are looked at, the newest first.
 const LOOKED_AT: usize = 8;
+/// A memory card dates its files to two seconds.
+const GRAIN: Duration = Duration::from_secs(2);
 
 /// Why a picture is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("failed to look into the camera's folder")]
     Folder(#[source] std::io::Error),
-    #[error("there is no picture in the camera's folder")]
+    #[error("there is no new picture in the camera's folder")]
     NoPicture,
     #[error("failed to read a picture")]
     Read(#[source] image::ImageError),
@@ -60,15 +65,21 @@ pub struct Scene {
 pub struct Camera {
     /// A folder a device puts pictures into; without one they are drawn.
     pub folder: Option<PathBuf>,
+    /// Pictures that prove something already: no picture proves two things.
+    used: Arc<Mutex<HashSet<Hash>>>,
 }
 
 impl Camera {
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder, used: Arc::default() }
+    }
+
     /// The texts of all codes: of the label at hand if one was sent, else of what was photographed last.
     pub fn read_codes(&self, label: Option<&Picture>) -> Result<Vec<String>, Error> {
         match (label, &self.folder) {
             (_, Some(folder)) => {
                 let newest = pictures(folder)?;
-                let read = newest.iter().take(LOOKED_AT).filter_map(|path| codes(&fs::read(path).ok()?).ok());
+                let read = newest.iter().take(LOOKED_AT).filter_map(|(_, path)| codes(&fs::read(path).ok()?).ok());
                 Ok(read.flatten().collect())
             }
             (Some(label), None) => codes(&label.bytes.0),
@@ -76,17 +87,33 @@ impl Camera {
         }
     }
 
-    /// A JPEG of what is there.
-    pub fn photograph(&self, scene: &Scene) -> Result<Photo, Error> {
+    /// A JPEG of what is there: where a device takes pictures, of the newest one taken since then that nobody used yet.
+    pub fn photograph(&self, scene: &Scene, since: SystemTime) -> Result<Photo, Error> {
         let picture = match &self.folder {
-            Some(folder) => {
-                let path = pictures(folder)?.into_iter().next().ok_or(Error::NoPicture)?;
-                let bytes = fs::read(path).map_err(Error::Folder)?;
-                shrunk(decode(&bytes)?, SENT_SIDE).into_rgb8()
-            }
+            Some(folder) => shrunk(self.unused(folder, since)?, SENT_SIDE).into_rgb8(),
             None => draw::scene(scene),
         };
         Ok(Photo { media: Media::Jpeg, bytes: jpeg(&picture)? })
+    }
+
+    fn unused(&self, folder: &Path, since: SystemTime) -> Result<DynamicImage, Error> {
+        let since = since.checked_sub(GRAIN).unwrap_or(since);
+        let new = pictures(folder)?.into_iter().filter(|(taken, _)| *taken >= since);
+        let mut last = Error::NoPicture;
+        for (_, path) in new.take(LOOKED_AT) {
+            let bytes = fs::read(path).map_err(Error::Folder)?;
+            match decode(&bytes) {
+                Ok(picture) if self.claim(&bytes) => return Ok(picture),
+                Ok(_) => {}
+                // Perhaps it is still being written.
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn claim(&self, picture: &[u8]) -> bool {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(Hash::of(picture))
     }
 }
 
@@ -140,7 +167,7 @@ fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, Error> {
 }
 
 /// The folder's pictures, the newest first.
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+fn pictures(folder: &Path) -> Result<Vec<(SystemTime, PathBuf)>, Error> {
     let entries = fs::read_dir(folder).map_err(Error::Folder)?;
     let picture = |path: &Path| {
         let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
@@ -152,7 +179,7 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     found.sort_by(|one, other| other.cmp(one));
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -168,6 +168,6 @@ fn shared(args: &Args, parts: Parts) -> Shared {
     let simulator = Simulator { kind: args.kind, pace: args.pace.get(), script: args.script.0.clone() };
     // With a folder of pictures somebody is there to look at a label.
     let profile = Profile { kind: args.kind, camera: args.camera, alone: args.camera_dir.is_none() };
-    let camera = Camera { folder: args.camera_dir.clone() };
+    let camera = Camera::new(args.camera_dir.clone());
     Shared { identity, api, folder, simulator, camera, profile, clock, link, revocations, metrics }
 }

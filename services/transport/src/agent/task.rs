@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,6 +25,12 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Logs read in quick succession are spaced; after so long without one the count begins anew.
 const CALM: Duration = Duration::from_secs(10);
 
+/// How long a courier with a camera is given to take the proof picture, and how often it is looked for.
+const AT_THE_DOOR: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two tries at a journal that another task is putting away.
+const ENDING: Duration = Duration::from_millis(10);
+
 /// Why a delivery's work has to begin again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
@@ -41,6 +47,8 @@ struct Task {
     job: Job,
     journal: Option<Journal>,
     pending: JoinSet<Option<Input>>,
+    /// When the leg that is under way was begun.
+    set_out: SystemTime,
     reads: u32,
     last_read: Option<Instant>,
 }
@@ -53,16 +61,17 @@ struct Batch {
     after: Vec<Effect>,
 }
 
-/// Works on one delivery until nothing is left to do. `seller`: whose it is, where no journal says so yet.
+/// Works on one delivery until nothing is left to do. `seller`: whose it is, where no journal says so yet. Given back is
+/// what came while it was ending: another task's to take up.
 pub(super) async fn run(
     shared: Arc<Shared>,
     delivery: Uid,
     seller: Option<Uid>,
     mut mailbox: mpsc::Receiver<Input>,
-) -> Result<(), Failed> {
+) -> Result<Vec<Input>, Failed> {
     let mut identity = shared.identity.clone();
     identity.mark_unchanged();
-    let Some((mut task, first)) = Task::open(shared, delivery, seller).await? else { return Ok(()) };
+    let Some((mut task, first)) = Task::open(shared, delivery, seller).await? else { return Ok(Vec::new()) };
     let mut inputs = VecDeque::from_iter(first);
     loop {
         // Answers first: frames without end must not keep them waiting.
@@ -81,19 +90,18 @@ pub(super) async fn run(
         }
         if task.job.is_closed() && task.pending.is_empty() {
             mailbox.close();
-            match mailbox.try_recv() {
-                Ok(late) => inputs.push_back(late),
-                Err(_) => return Ok(()),
-            }
+            return Ok(std::iter::from_fn(|| mailbox.try_recv().ok()).collect());
         }
         tokio::select! {
-            Some(input) = mailbox.recv() => inputs.push_back(input),
+            input = mailbox.recv() => match input {
+                Some(input) => inputs.push_back(input),
+                None => return Ok(Vec::new()),
+            },
             Some(done) = task.pending.join_next() => inputs.extend(done.ok().flatten()),
             Ok(()) = identity.changed() => {
                 let current = identity.borrow_and_update().clone();
                 inputs.extend(current.map(|identity| Input::Keys(Arc::clone(&identity.own))));
             }
-            else => return Ok(()),
         }
     }
 }
@@ -106,19 +114,26 @@ impl Task {
     ) -> Result<Option<(Self, Option<Input>)>, Failed> {
         let identity = shared.identity.borrow().clone().ok_or(Failed::NoIdentity)?;
         let own = Arc::clone(&identity.own);
-        let opened = {
-            let (shared, delivery) = (Arc::clone(&shared), delivery.clone());
-            tokio::task::spawn_blocking(move || shared.folder.journal(&delivery))
-        };
-        let (journal, records) = opened.await.map_err(|_| Failed::Ended)?.map_err(Failed::Journal)?;
+        let (journal, records) = open_journal(&shared, &delivery).await?;
         let (known, age) = (!records.is_empty(), journal.age());
         let job = begin((own, shared.profile), delivery, seller, records);
-        let Some(job) = job.filter(|job| !(job.is_closed() && age > KEPT)) else {
+        let Some(mut job) = job.filter(|job| !(job.is_closed() && age > KEPT)) else {
             // Long over; or torn at its first write, and nobody says whose it was.
             journal.remove().map_err(Failed::Journal)?;
             return Ok(None);
         };
-        let task = Self { shared, job, journal: Some(journal), pending: JoinSet::new(), reads: 0, last_read: None };
+        if journal.is_cut() {
+            job.doubt();
+        }
+        let task = Self {
+            shared,
+            job,
+            journal: Some(journal),
+            pending: JoinSet::new(),
+            set_out: SystemTime::now(),
+            reads: 0,
+            last_read: None,
+        };
         Ok(Some((task, known.then_some(Input::Started))))
     }
 
@@ -144,6 +159,7 @@ impl Task {
     }
 
     fn travel(&mut self, errand: Errand) -> Option<Input> {
+        self.set_out = SystemTime::now();
         let (takes, arrival) = self.shared.simulator.travel(&errand);
         let arrived = Input::Arrived(errand, arrival);
         if takes.is_zero() {
@@ -272,17 +288,38 @@ impl Task {
         let Some(upc) = self.job.upc().cloned() else { return };
         let at = shared.clock.now().trusted;
         let scene = Scene { upc, delivery: self.job.delivery().clone(), kind: shared.profile.kind, at };
-        self.pending.spawn(async move {
-            let taken = tokio::task::spawn_blocking(move || shared.camera.photograph(&scene));
-            let photo = taken.await.ok().and_then(|taken| match taken {
-                Ok(photo) => Some(photo),
-                Err(error) => {
-                    tracing::warn!(error = %report(&error), "no proof picture");
-                    None
-                }
-            });
-            Some(Input::Photographed(errand, photo))
-        });
+        let (since, until) = (self.set_out, Instant::now() + AT_THE_DOOR);
+        self.pending.spawn(async move { Some(Input::Photographed(errand, proof(shared, scene, since, until).await)) });
+    }
+}
+
+/// A picture of this leg; with a device, somebody has to take it first.
+async fn proof(shared: Arc<Shared>, scene: Scene, since: SystemTime, until: Instant) -> Option<Photo> {
+    loop {
+        let (camera, scene) = (shared.camera.clone(), scene.clone());
+        let error = match tokio::task::spawn_blocking(move || camera.photograph(&scene, since)).await.ok()? {
+            Ok(photo) => return Some(photo),
+            Err(error) => error,
+        };
+        if shared.camera.folder.is_none() || Instant::now() >= until {
+            tracing::warn!(error = %report(&error), "no proof picture");
+            return None;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A task that is just ending may still hold it for a moment.
+async fn open_journal(shared: &Arc<Shared>, delivery: &Uid) -> Result<(Journal, Vec<Record>), Failed> {
+    let mut patience = 20_u32;
+    loop {
+        let (shared, delivery) = (Arc::clone(shared), delivery.clone());
+        let opened = tokio::task::spawn_blocking(move || shared.folder.journal(&delivery));
+        match opened.await.map_err(|_| Failed::Ended)? {
+            Err(journal::Error::Busy { .. }) if patience > 0 => patience -= 1,
+            opened => return opened.map_err(Failed::Journal),
+        }
+        tokio::time::sleep(ENDING).await;
     }
 }
 
