@@ -51,7 +51,7 @@ pub(super) async fn post(
 /// Judges and writes, and once more whenever the log moved meanwhile. A refusal is told only when it was judged on what the
 /// API server has, not on what the watch has seen of it.
 async fn append(service: &Shared, carrier: &Uid, uid: &str, events: &[SignedEvent]) -> Result<Response, Problem> {
-    let mut fresh = false;
+    let (mut fresh, mut refused_once) = (false, false);
     for attempt in 0..ATTEMPTS {
         let delivery = service.deliveries.get(uid).ok_or_else(unknown_delivery)?;
         let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
@@ -69,6 +69,9 @@ async fn append(service: &Shared, carrier: &Uid, uid: &str, events: &[SignedEven
                         return Ok(answer(StatusCode::CREATED, &judged));
                     }
                     Err(AppendError::Conflict) => tokio::time::sleep(pause(attempt)).await,
+                    // A place this write changes may be gone from a newer object, which reads like a mistake of ours: only
+                    // what is refused again is one.
+                    Err(AppendError::Refused(_)) if !refused_once => refused_once = true,
                     Err(error) => return Err(failed(&error)),
                 }
             }
