@@ -4,7 +4,7 @@
 //! - `report`: events read and judged. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
 //! - `logs`: custody logs, read once for each change.
 //! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. `permission`: what the API server says.
-//! - `store`, `grants`, `forget`: what is kept beside the cluster, and how it goes.
+//! - `store`, `uploads`, `grants`, `forget`: what is kept beside the cluster, how it comes and how it goes.
 //!
 //! Client certificates are optional, because viewers have none; whoever shows one is checked on every request. The service
 //! keeps no state of a delivery: the log in the cluster is the truth, a post is one write under the version it was judged
@@ -28,11 +28,11 @@ mod service;
 mod statement;
 mod store;
 mod tokens;
+mod uploads;
 mod view;
 mod views;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::Client;
 use tokio::net::TcpListener;
@@ -123,8 +123,8 @@ async fn work(
         () = shutdown.cancelled() => return Ok(()),
         () = filled(&service, revocations.clone()) => cache.open(),
     }
-    // A photo over a slow link takes its time; a connection that stands still is closed long before.
-    let limits = Limits { request: Duration::from_secs(180), ..Limits::default() };
+    // The longest there is; every other route has its own, shorter one.
+    let limits = Limits { request: http::UPLOAD, ..Limits::default() };
     let app = server::app(http::router(Arc::clone(&service)), HttpMetrics::new(metrics), revocations, &limits);
     let (clients, metrics, gate) = (ClientAuth::Optional, TlsMetrics::new(metrics), probes.gate("api"));
     let server = Server { listener, app, material, clients, limits, metrics, gate };
@@ -164,6 +164,7 @@ async fn assemble(
         agents,
         views,
         store,
+        uploads: uploads::Uploads::default(),
     }))
 }
 

@@ -15,6 +15,7 @@ use waybill_protocol::{Log, Trust, Uid, UnixMillis};
 use crate::logs::Logs;
 use crate::store::Store;
 use crate::tokens::Pass;
+use crate::uploads::Uploads;
 use crate::views::Views;
 
 /// Shared by all requests.
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) agents: Verifier<Pass>,
     pub(crate) views: Views,
     pub(crate) store: Store,
+    pub(crate) uploads: Uploads,
 }
 
 impl Shared {

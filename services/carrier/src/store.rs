@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -64,7 +65,8 @@ impl Store {
             ("file", dir) if dir.starts_with('/') => {
                 let folder = LocalFileSystem::new_with_prefix(dir)
                     .map_err(|source| OpenError::Folder { dir: dir.into(), source })?;
-                Ok(Self { objects: Arc::new(folder.with_fsync(true)) })
+                remove_staged(dir.as_ref());
+                Ok(Self { objects: Arc::new(folder.with_fsync(true).with_automatic_cleanup(true)) })
             }
             ("s3", rest) => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -93,6 +95,15 @@ impl Store {
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
         let found = async { self.objects.get(path).await?.bytes().await }.await;
         absent_is_none(found, "read")
+    }
+
+    /// Its size and its bytes as they come, so that nothing large is held; `None` when there is none.
+    pub(crate) async fn read(
+        &self,
+        path: &Path,
+    ) -> Result<Option<(u64, BoxStream<'static, object_store::Result<Bytes>>)>, Error> {
+        let found = absent_is_none(self.objects.get(path).await, "read")?;
+        Ok(found.map(|found| (found.meta.size, found.into_stream())))
     }
 
     pub(crate) async fn has(&self, path: &Path) -> Result<bool, Error> {
@@ -133,6 +144,30 @@ fn absent_is_none<T>(found: object_store::Result<T>, verb: &'static str) -> Resu
 
 fn failed(verb: &'static str, source: object_store::Error) -> Error {
     Error::Failed { verb, source }
+}
+
+/// Removes what a write left that did not end: beside its name, with a number after `#`. No list shows such a file, so
+/// nothing else would ever remove it. What can't be removed is only room.
+fn remove_staged(folder: &std::path::Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        // Links are not followed.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_staged(&path),
+            Ok(kind) if kind.is_file() && is_staged(&name.to_string_lossy()) => {
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!(%error, "failed to remove what an unfinished write left");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_staged(name: &str) -> bool {
+    let number = name.rsplit_once('#').map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A volume or a quota without room, however deep the word stands in the chain.

@@ -154,7 +154,7 @@ fn limit(http: &mut Builder<TokioExecutor>, head: Duration) {
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(head))
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(16)
         .max_header_list_size(32 << 10);
 }
 

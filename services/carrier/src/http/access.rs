@@ -52,10 +52,7 @@ impl Agent {
             return Err(refuse("the token is another carrier's than the certificate"));
         }
         let uid = Uid::new(&peer.uid).map_err(|_| refuse("the certificate names no uid"))?;
-        // The watch may be ahead of the published list.
-        if service.carriers.is_revoked(uid.as_str()) {
-            return Err(Problem::new(REVOKED, "this carrier is revoked"));
-        }
+        check_revoked(service, &uid)?;
         match service.carriers.by_uid(uid.as_str(), now_millis()) {
             Some(Ok(_)) => Ok(Self { uid, pass }),
             Some(Err(error)) => Err(refuse(&error.to_string())),
@@ -78,6 +75,18 @@ impl Agent {
         if concerned { Ok(log) } else { Err(unknown_delivery()) }
     }
 
+    /// The same, and the job is this carrier's now: not that of one who only had a word in it before.
+    pub(super) fn for_its_job(&self, service: &Shared, delivery: &Delivery) -> Result<Arc<Log>, Problem> {
+        let log = self.for_delivery(service, delivery)?;
+        let its_job = report::is_its_job(&log, &self.uid, service.names(delivery, &self.uid));
+        if its_job { Ok(log) } else { Err(unknown_delivery()) }
+    }
+
+    /// After a body that took its time: a carrier may have been revoked meanwhile.
+    pub(super) fn still_trusted(&self, service: &Shared) -> Result<(), Problem> {
+        check_revoked(service, &self.uid)
+    }
+
     /// The delivery of the token, which must be that of the path.
     pub(super) fn delivery_by_upc(&self, service: &Shared, upc: &str) -> Result<Arc<Delivery>, Problem> {
         self.allow(self.pass.upc.as_deref() == Some(upc))?;
@@ -97,6 +106,12 @@ impl Agent {
         tracing::info!(carrier = %self.uid, "refused an agent's token: it is for something else");
         Err(jwt::Refusal::Audience.problem())
     }
+}
+
+/// The watch may be ahead of the published list.
+fn check_revoked(service: &Shared, uid: &Uid) -> Result<(), Problem> {
+    let revoked = service.carriers.is_revoked(uid.as_str());
+    if revoked { Err(Problem::new(REVOKED, "this carrier is revoked")) } else { Ok(()) }
 }
 
 /// Somebody with a view token for the delivery of the path.
