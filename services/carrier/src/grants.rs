@@ -68,15 +68,24 @@ pub(crate) async fn keep(store: &Store, grant: &Grant, expires: u64) -> Result<(
 
 /// Whether a grant is good at `now`.
 pub(crate) async fn is_good(store: &Store, grant: &Grant, now: u64) -> Result<bool, Error> {
-    let kept = store.get(&path(&grant.delivery, &grant.id())).await?;
+    is_kept(store, &path(&grant.delivery, &grant.id()), now).await
+}
+
+async fn is_kept(store: &Store, path: &Path, now: u64) -> Result<bool, Error> {
+    let kept = store.get(path).await?;
     let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
     Ok(kept.is_some_and(|kept| now < kept.expires))
 }
 
-/// The ids of those kept for a delivery.
-pub(crate) async fn ids(store: &Store, delivery: &str) -> Result<Vec<String>, Error> {
-    let names = store.list(&folder(delivery)).await?;
-    Ok(names.iter().filter_map(|name| name.filename().map(str::to_owned)).collect())
+/// The ids of those for a delivery that are good at `now`.
+pub(crate) async fn ids(store: &Store, delivery: &str, now: u64) -> Result<Vec<String>, Error> {
+    let mut ids = Vec::new();
+    for name in store.list(&folder(delivery)).await? {
+        if is_kept(store, &name, now).await? {
+            ids.extend(name.filename().map(str::to_owned));
+        }
+    }
+    Ok(ids)
 }
 
 /// Takes one back; false if there was none.
@@ -114,7 +123,8 @@ mod tests {
         assert!(!is_good(&store, &other, 1).await.unwrap());
         let elsewhere = Grant { delivery: Uid::new("d-2").unwrap(), ..grant.clone() };
         assert!(!is_good(&store, &elsewhere, 1).await.unwrap(), "it opens one delivery");
-        assert_eq!(ids(&store, "d-1").await.unwrap(), [grant.id()]);
+        assert_eq!(ids(&store, "d-1", 999).await.unwrap(), [grant.id()]);
+        assert!(ids(&store, "d-1", 1000).await.unwrap().is_empty(), "what ended is not told");
         assert!(!revoke(&store, &delivery(), "../../x").await.unwrap());
         assert!(revoke(&store, &delivery(), &grant.id()).await.unwrap());
         assert!(!is_good(&store, &grant, 1).await.unwrap());

@@ -6,29 +6,17 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 use waybill_crds::Delivery;
 
-/// What the API server says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The token is nobody's.
-    Unknown,
-    /// It is somebody's who may not.
-    Denied,
-    Allowed,
-}
-
-/// May the bearer `get` this Delivery? Nothing about who it is is kept.
-pub(crate) async fn may_read(client: &Client, token: &str, namespace: &str, name: &str) -> kube::Result<Answer> {
+/// Whose token this is; `None` when it is nobody's. Nothing about who it is is kept.
+pub(crate) async fn whose(client: &Client, token: &str) -> kube::Result<Option<UserInfo>> {
     let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
     let review = TokenReview { spec, ..TokenReview::default() };
     let reviewed = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
     let status = reviewed.status.unwrap_or_default();
-    match status.user {
-        Some(user) if status.authenticated == Some(true) => access(client, user, namespace, name).await,
-        _ => Ok(Answer::Unknown),
-    }
+    Ok(status.user.filter(|_| status.authenticated == Some(true)))
 }
 
-async fn access(client: &Client, user: UserInfo, namespace: &str, name: &str) -> kube::Result<Answer> {
+/// May this user `get` this Delivery?
+pub(crate) async fn may_read(client: &Client, user: &UserInfo, namespace: &str, name: &str) -> kube::Result<bool> {
     let resource = ResourceAttributes {
         group: Some(Delivery::group(&()).into_owned()),
         resource: Some(Delivery::plural(&()).into_owned()),
@@ -38,15 +26,14 @@ async fn access(client: &Client, user: UserInfo, namespace: &str, name: &str) ->
         ..ResourceAttributes::default()
     };
     let spec = SubjectAccessReviewSpec {
-        user: user.username,
-        groups: user.groups,
-        extra: user.extra,
-        uid: user.uid,
+        user: user.username.clone(),
+        groups: user.groups.clone(),
+        extra: user.extra.clone(),
+        uid: user.uid.clone(),
         resource_attributes: Some(resource),
         ..SubjectAccessReviewSpec::default()
     };
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
     let reviewed = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
-    let allowed = reviewed.status.is_some_and(|status| status.allowed && status.denied != Some(true));
-    Ok(if allowed { Answer::Allowed } else { Answer::Denied })
+    Ok(reviewed.status.is_some_and(|status| status.allowed && status.denied != Some(true)))
 }

@@ -1,24 +1,21 @@
 //! How somebody outside the cluster comes to see a delivery: a grant by someone who may read it, exchanged for short view
 //! tokens as often as needed, until it ends or is revoked (D-78).
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::{INVALID, bearer};
 use waybill_chassis::problem::{Checked, Problem};
-use waybill_crds::Delivery;
 use waybill_crds::duration::Duration;
 use waybill_protocol::Uid;
 
 use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, NOT_PERMITTED, of_cluster, of_store, unknown_delivery};
 use crate::grants::{self, DEFAULT_LIFE, Grant, LONGEST_LIFE};
-use crate::permission::{Answer, may_read};
+use crate::permission::{may_read, whose};
 use crate::service::{Service, Shared, now};
 use crate::view::time_of;
 
@@ -34,9 +31,11 @@ pub(super) async fn grant(
     State(service): State<Service>,
     Checked(Path(upc)): Checked<Path<String>>,
     headers: HeaderMap,
-    Checked(body): Checked<Bytes>,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let (_, uid) = permitted(&service, &headers, &upc).await?;
+    let uid = readable(&service, &headers, &upc, 1).await?.swap_remove(0);
+    // Only now: nothing of somebody unknown is held.
+    let Checked(body) = Checked::<Bytes>::from_request(request, &service).await?;
     let expires = now() + life(&body)?;
     let grant = Grant::new(uid);
     grants::keep(&service.store, &grant, expires).await.map_err(|error| of_store(&error))?;
@@ -56,14 +55,16 @@ fn life(body: &[u8]) -> Result<u64, Problem> {
     allowed.then_some(life).ok_or_else(|| malformed("ttl must be between 1s and 2160h".into()))
 }
 
-/// The ids of what is granted: enough to revoke, nothing to look with.
+/// The ids of what is granted, for finished deliveries of this UPC too: enough to revoke, nothing to look with.
 pub(super) async fn list(
     State(service): State<Service>,
     Checked(Path(upc)): Checked<Path<String>>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (_, uid) = permitted(&service, &headers, &upc).await?;
-    let ids = grants::ids(&service.store, uid.as_str()).await.map_err(|error| of_store(&error))?;
+    let mut ids = Vec::new();
+    for uid in readable(&service, &headers, &upc, usize::MAX).await? {
+        ids.extend(grants::ids(&service.store, uid.as_str(), now()).await.map_err(|error| of_store(&error))?);
+    }
     Ok(Json(json!({"grants": ids})))
 }
 
@@ -73,25 +74,35 @@ pub(super) async fn revoke(
     Checked(Path((upc, id))): Checked<Path<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (_, uid) = permitted(&service, &headers, &upc).await?;
-    let gone = grants::revoke(&service.store, &uid, &id).await.map_err(|error| of_store(&error))?;
-    if gone { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::new(GRANT_UNKNOWN, "there is no grant with this id")) }
+    for uid in readable(&service, &headers, &upc, usize::MAX).await? {
+        if grants::revoke(&service.store, &uid, &id).await.map_err(|error| of_store(&error))? {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+    Err(Problem::new(GRANT_UNKNOWN, "there is no grant with this id"))
 }
 
-/// A Kubernetes token whose bearer may read this very Delivery. Who may not learns nothing about which there are.
-async fn permitted(service: &Shared, headers: &HeaderMap, upc: &str) -> Result<(Arc<Delivery>, Uid), Problem> {
-    let token = bearer(headers)?;
-    let delivery = service.deliveries.by_upc(upc).into_iter().next();
-    let name = delivery.as_ref().and_then(|delivery| delivery.metadata.name.clone()).unwrap_or_default();
-    let answer = may_read(&service.client, token, &service.namespace, &name).await;
-    match answer.map_err(|error| of_cluster(&error))? {
-        Answer::Unknown => return Err(Problem::new(INVALID, "the token is not valid for this request")),
-        Answer::Denied => return Err(Problem::new(NOT_PERMITTED, "a grant takes the right to get the Delivery")),
-        Answer::Allowed => {}
+/// A Kubernetes token whose bearer may read these Deliveries: of the first `most` with this UPC, those it may, at least
+/// one. Who may not learns nothing about which there are.
+async fn readable(service: &Shared, headers: &HeaderMap, upc: &str, most: usize) -> Result<Vec<Uid>, Problem> {
+    let user = whose(&service.client, bearer(headers)?).await.map_err(|error| of_cluster(&error))?;
+    let user = user.ok_or_else(|| Problem::new(INVALID, "the token is not valid for this request"))?;
+    let may = async |name: &str| {
+        let answer = may_read(&service.client, &user, &service.namespace, name).await;
+        answer.map_err(|error| of_cluster(&error))
+    };
+    let denied = || Problem::new(NOT_PERMITTED, "a grant takes the right to get the Delivery");
+    let deliveries = service.deliveries.by_upc(upc);
+    if deliveries.is_empty() {
+        return Err(if may("").await? { unknown_delivery() } else { denied() });
     }
-    let delivery = delivery.ok_or_else(unknown_delivery)?;
-    let uid = Uid::new(delivery.metadata.uid.as_deref().unwrap_or_default()).map_err(|_| unknown_delivery())?;
-    Ok((delivery, uid))
+    let mut uids = Vec::new();
+    for delivery in deliveries.iter().take(most) {
+        if may(delivery.metadata.name.as_deref().unwrap_or_default()).await? {
+            uids.extend(Uid::new(delivery.metadata.uid.as_deref().unwrap_or_default()));
+        }
+    }
+    if uids.is_empty() { Err(denied()) } else { Ok(uids) }
 }
 
 /// A grant as it comes.

@@ -8,7 +8,7 @@ use kube::api::PostParams;
 use reqwest::Method;
 use serde_json::{Value, json};
 use waybill_crds::Delivery;
-use waybill_e2e::eventually;
+use waybill_e2e::{eventually, objects};
 use waybill_protocol::fact::reason::DeclaredFact;
 use waybill_protocol::{Fact, Hash, PersonName, Role, Stage};
 
@@ -113,6 +113,14 @@ async fn d78_a_grant_takes_the_right_to_read_the_delivery() {
             let answer = room.anybody.post("/api/shipment/UPC_1/grants", Some(&reader), &wish).await;
             assert_eq!(answer.is(), (400, "malformed"), "{wish}");
         }
+        // Nobody makes us hold much before it is known who it is.
+        let large = json!({"grant": "x".repeat(3 << 10), "request": ""});
+        for path in ["/api/view-token", "/identity"] {
+            assert_eq!(room.anybody.post(path, None, &large).await.is(), (413, "too-large"), "{path}");
+        }
+        let path = "/api/shipment/UPC_1/grants";
+        assert_eq!(room.anybody.post(path, None, &large).await.is(), (401, "token-missing"));
+        assert_eq!(room.anybody.post(path, Some(&reader), &large).await.is(), (413, "too-large"));
         for no_grant in [json!({"grant": ""}), json!({"grant": "a.b"}), json!({"grant": "../../etc.AAAA"})] {
             assert_eq!(room.anybody.post("/api/view-token", None, &no_grant).await.is(), (403, "grant-invalid"));
         }
@@ -123,6 +131,34 @@ async fn d78_a_grant_takes_the_right_to_read_the_delivery() {
             let text = format!("{} {}", file.display(), std::fs::read_to_string(&file).unwrap());
             assert!(!text.contains("reader") && !text.contains(&secret), "{text}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn d78_a_grant_for_a_finished_delivery_is_listed_and_revoked_when_its_upc_is_used_again() {
+    in_room("d78_a_grant_for_a_finished_delivery", async |room| {
+        let first = room.delivered("UPC_1").await;
+        let reader = user(&room, "reader", true).await;
+        let path = "/api/shipment/UPC_1/grants";
+        let granted = room.anybody.post(path, Some(&reader), &json!({})).await.body;
+        assert!(granted["grant"].as_str().unwrap().starts_with(&first.uid));
+        let mut again = objects::delivery("upc-1-again", "acme", "truck-7");
+        again["spec"]["upc"] = json!("UPC_1");
+        let again = eventually("a Delivery", SOON, || objects::apply::<Delivery>(&room.namespace, &again)).await;
+        let uid = again.metadata.uid.unwrap();
+        eventually("new grants are for it", SOON, || async {
+            let answer = room.anybody.post(path, Some(&reader), &json!({})).await;
+            let its = answer.body["grant"].as_str().is_some_and(|grant| grant.starts_with(&uid));
+            if its { Ok(()) } else { Err(format!("{answer:?}")) }
+        })
+        .await;
+        let listed = room.anybody.get(path, Some(&reader)).await.body;
+        assert!(listed["grants"].as_array().unwrap().contains(&granted["id"]), "{listed}");
+        let one = format!("{path}/{}", granted["id"].as_str().unwrap());
+        assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &one, Some(&reader))).await.status, 204);
+        let shown = room.anybody.post("/api/view-token", None, &json!({"grant": granted["grant"]})).await;
+        assert_eq!(shown.is(), (403, "grant-invalid"));
     })
     .await;
 }
