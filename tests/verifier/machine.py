@@ -285,7 +285,8 @@ class Machine:
             for scan in self.scans:
                 scan["refused"] = scan["refused"] or scan["event"] == body[0]
         elif event.fact == "IncidentReported":
-            self.incidents.append(event.id)
+            if self.doc.words["Incident"][body[0]] in ("LabelUnreadable", "LabelMismatch", "CameraBroken"):
+                self.incidents.append(event.id)
         elif event.fact == "Declared":
             self.declarations[event.id] = body[0]
         elif event.fact == "Countersigned" and row["of"] == "GivenBack":

@@ -110,6 +110,13 @@ closed_list! {
     }
 }
 
+impl Incident {
+    /// Whether it says why no scan of the right label can be had. No other excuses one.
+    pub const fn excuses_the_scan(self) -> bool {
+        matches!(self, Self::LabelUnreadable | Self::LabelMismatch | Self::CameraBroken)
+    }
+}
+
 impl HoldReason {
     /// Whether this hold ends the carrier's authority: only another carrier can go on.
     pub const fn cuts_carrier(self) -> bool {

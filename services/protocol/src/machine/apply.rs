@@ -118,7 +118,7 @@ fn mark_records(state: &mut State, input: &Input<'_>) {
         Fact::ScanRefused { scan } => {
             state.scans.iter_mut().filter(|known| known.event == scan).for_each(|known| known.refused = true);
         }
-        Fact::IncidentReported { .. } => state.incidents.push(event),
+        Fact::IncidentReported { incident, .. } if incident.excuses_the_scan() => state.incidents.push(event),
         Fact::Countersigned { event } if state.declared(&event) == Some(DeclaredFact::Incident) => {
             state.incidents.push(event);
         }

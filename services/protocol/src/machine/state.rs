@@ -20,6 +20,7 @@ pub struct State {
     pub(super) standing: Standing,
     pub(super) acceptances: Vec<Acceptance>,
     pub(super) scans: Vec<Scan>,
+    /// Those that stand for a scan.
     pub(super) incidents: Vec<EventId>,
     pub(super) declarations: BTreeMap<EventId, DeclaredFact>,
     pub(super) proofs: Vec<Proof>,
@@ -95,11 +96,11 @@ pub struct Proof {
 pub enum DoorGate {
     /// Nothing: the terms ask for no scan.
     NotAsked,
-    /// A scan, or a reported incident.
+    /// A scan, or a reported incident that excuses it.
     AwaitsScan,
     /// The seller has to check this MAC: [`LabelSecret::check`](crate::LabelSecret::check).
     CheckScan { scan: EventId, mac: Mac },
-    /// No scan to check, but an incident was reported: going on is the seller's decision.
+    /// No scan to check, but an incident that excuses it was reported: going on is the seller's decision.
     Incident { incident: EventId },
 }
 

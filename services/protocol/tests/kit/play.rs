@@ -126,7 +126,10 @@ impl Table {
             6 => self.posted(state, stage),
             7 => self.scanned(choice),
             8 => Fact::ScanRefused { scan: event },
-            9 => Fact::IncidentReported { incident: Incident::Other, note: None },
+            9 => {
+                let of = [Incident::LabelUnreadable, Incident::Other];
+                Fact::IncidentReported { incident: of[usize::from(choice) % 2], note: None }
+            }
             10 => delivered(),
             11 => Fact::ProofAttached { kind: EvidenceKind::Photo, media: Media::Jpeg, sha256: event },
             12 => Fact::ReceiptProved { code: receipt_code(&kit::LABEL_KEY, &self.world.subject.delivery) },

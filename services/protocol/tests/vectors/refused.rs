@@ -192,6 +192,8 @@ fn by_scan(world: &World) -> Vec<Scene> {
     let scan = push(&mut refused, carrier, read(2)).id();
     push(&mut refused, seller, Fact::ScanRefused { scan });
     push(&mut refused, carrier, world.posted(Stage::PostalCode));
+    let mut late = refused.clone();
+    let delay = push(&mut late, carrier, Fact::IncidentReported { incident: Incident::Delay, note: None }).id();
     let mut told = with_scan(world);
     push(&mut told, carrier, wrong(3));
     let mut next = with_scan(world);
@@ -212,6 +214,13 @@ fn by_scan(world: &World) -> Vec<Scene> {
         end("the door without the scan it asks for: refused Gate", world, &refused, seller, door(Gate::NotAsked)),
         end("the door by a refused scan: refused Gate", world, &refused, seller, door(Gate::Scan { scan })),
         end("the door by no incident: refused Gate", world, &refused, seller, door(Gate::Incident { incident: scan })),
+        end(
+            "the door by an incident of the road: refused Gate",
+            world,
+            &late,
+            seller,
+            door(Gate::Incident { incident: delay }),
+        ),
         end("the door by the last attempt's scan: refused Gate", world, &next, seller, door(Gate::Scan { scan: old })),
         end("a scan refused twice: refused UnknownReference", world, &refused, seller, Fact::ScanRefused { scan }),
         end("the same label read again: refused NotCoalesced", world, &refused, carrier, read(9)),
