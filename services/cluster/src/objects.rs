@@ -105,9 +105,10 @@ impl<K: Followed> Objects<K> {
         changes
     }
 
-    /// Takes over what the API server answered to a write, unless something newer is known.
+    /// Takes over what the API server answered to a write, unless something newer is known. What is not known, or no longer, is
+    /// left to the watch: an answer that comes late brings nothing back.
     pub fn offer(&self, object: K) {
-        self.shared.put(object);
+        self.shared.update(object);
     }
 }
 
@@ -147,6 +148,15 @@ impl<K: Followed> Shared<K> {
         object.managed_fields_mut().clear();
         let Some(uid) = object.uid() else { return };
         if self.store().put(uid.clone(), object) {
+            self.tell(&uid);
+        }
+    }
+
+    fn update(&self, mut object: K) {
+        object.managed_fields_mut().clear();
+        let Some(uid) = object.uid() else { return };
+        let updated = self.store().update(&uid, object);
+        if updated {
             self.tell(&uid);
         }
     }

@@ -33,6 +33,11 @@ impl<K: Resource<DynamicType = ()>> Store<K> {
         true
     }
 
+    /// Like [`Store::put`], for an object that is here and for no other.
+    pub(super) fn update(&mut self, uid: &str, object: K) -> bool {
+        self.by_uid.contains_key(uid) && self.put(uid.to_owned(), object)
+    }
+
     pub(super) fn remove(&mut self, uid: &str) {
         if let Some(object) = self.by_uid.remove(uid) {
             let name = object.name_any();
@@ -101,6 +106,19 @@ mod tests {
         assert_eq!(store.by_name("a").unwrap().resource_version().as_deref(), Some("7"));
         assert_eq!(store.retain(|_| false), ["u2"]);
         assert!(store.by_name("a").is_none() && store.uids().is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_neither_brings_back_what_is_gone_nor_evicts_who_has_its_name() {
+        let mut store = Store::default();
+        store.put("u1".into(), object("a", "5"));
+        assert!(store.update("u1", object("a", "6")));
+        assert!(!store.update("u1", object("a", "5")));
+        store.remove("u1");
+        assert!(!store.update("u1", object("a", "7")));
+        store.put("u2".into(), object("a", "8"));
+        assert!(!store.update("u1", object("a", "9")));
+        assert!(store.get("u1").is_none() && store.get("u2").is_some());
     }
 
     // === helpers ===
