@@ -21,6 +21,8 @@ use crate::source::{FetchError, Health};
 
 /// Between attempts while the API server refuses or is away.
 const RETRY: Duration = Duration::from_secs(2);
+/// How long an answer of the API server may take.
+pub(crate) const API_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the Seller should say about its orders. Names Secrets and keys, never content.
 pub fn wanted(seller: &Seller, book: &Book, asked: &Health) -> Wanted {
@@ -119,7 +121,9 @@ async fn apply(api: &Api<Seller>, name: &str, condition: Condition) -> Result<()
         "status": { "conditions": [condition] },
     });
     let params = PatchParams::apply(SELLER_FIELD_MANAGER).force();
-    match api.patch_status(name, &params, &Patch::Apply(patch)).await {
+    let patch = Patch::Apply(patch);
+    let answer = tokio::time::timeout(API_PATIENCE, api.patch_status(name, &params, &patch)).await;
+    match answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(Box::new(elapsed)))) {
         Ok(_) => {
             tracing::info!(reason, "reported on the orders");
             Ok(())

@@ -1,5 +1,6 @@
 //! What runs beside the loop: writes, reads after a conflict, and asking for orders.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use waybill_protocol::{EventId, Order, Part, SignedEvent, Stage};
 
 use super::super::case::{Effect, Input};
 use super::Office;
+use crate::availability::API_PATIENCE;
 use crate::clock::now as wall;
 use crate::source::{FetchError, Source, order_system};
 
@@ -30,7 +32,8 @@ impl Office {
                 let deliveries = self.watched.deliveries.clone();
                 self.jobs.spawn(async move {
                     let api = deliveries.api();
-                    let wrote = custody::append(api, &delivery, &log, &events, SELLER_FIELD_MANAGER).await;
+                    let append = custody::append(api, &delivery, &log, &events, SELLER_FIELD_MANAGER);
+                    let wrote = in_time(append, AppendError::Api).await;
                     if wrote.is_ok() {
                         told(&owner, &events);
                     }
@@ -140,7 +143,7 @@ impl Office {
             return self.forget(&uid);
         };
         self.jobs.spawn(async move {
-            let refreshed = deliveries.refresh(&name).await;
+            let refreshed = in_time(deliveries.refresh(&name), |late| late).await;
             (uid, Done::Refreshed(refreshed))
         });
     }
@@ -153,6 +156,14 @@ impl Office {
             Err(error) => Err((url.clone(), error.clone())),
         });
         self.watched.health.send_if_modified(|before| std::mem::replace(before, health.clone()) != health);
+    }
+}
+
+/// An API server that never answers counts as one that failed: nothing else of the delivery would be written meanwhile.
+async fn in_time<T, E>(call: impl Future<Output = Result<T, E>>, late: impl FnOnce(kube::Error) -> E) -> Result<T, E> {
+    match tokio::time::timeout(API_PATIENCE, call).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(late(kube::Error::Service(Box::new(elapsed)))),
     }
 }
 
