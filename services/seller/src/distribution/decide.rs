@@ -157,6 +157,8 @@ fn released(view: &View<'_>) -> Option<Fact> {
     let stage = state.due().filter(|_| !view.facts.seller.suspended)?;
     // Nobody but who answered our hello gets a part, whatever stands in the log.
     acceptance(view.facts, view.log, state.carrier()?)?;
+    // What could not be sent is not said to be open.
+    view.order?;
     let gate = match (stage, state.door_gate()) {
         (waybill_protocol::Stage::Door, gate) => Some(match gate {
             DoorGate::NotAsked => Gate::NotAsked,

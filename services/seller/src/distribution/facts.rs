@@ -116,6 +116,13 @@ impl Facts {
         is_true(conditions, ConditionType::Ready)
     }
 
+    /// Whether this carrier has a say here: the one that is named, assigned, or accepted.
+    pub(crate) fn is_party(&self, carrier: &Uid) -> bool {
+        let state = self.log.state();
+        let named = self.carrier.as_ref().map(|named| &named.uid);
+        [named, state.carrier(), state.assigned()].into_iter().flatten().any(|party| party == carrier)
+    }
+
     /// The nonce of the hello for an attempt.
     pub(crate) fn nonce(&self, attempt: u32) -> Mac {
         hello_nonce(&self.keys.commit, self.uid(), attempt)

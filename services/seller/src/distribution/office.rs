@@ -210,7 +210,7 @@ impl Office {
         let facts = self.cases.get(&uid)?.facts.as_ref()?;
         let ours = topic.direction == Direction::Up && topic.seller == self.watched.uid;
         let revoked = self.watched.carriers.is_revoked(topic.carrier.as_str());
-        if !ours || revoked {
+        if !ours || revoked || !facts.is_party(&topic.carrier) {
             return None;
         }
         let current = self.watched.carriers.by_uid(topic.carrier.as_str(), wall()).and_then(Result::ok);

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::case::{Case, Effect, Input, Now};
 use super::facts::{CarrierFacts, Facts, Found, Lost, OrderData, SellerFacts};
 use super::say::What;
+use super::watched::is_of_a_forerunner;
 use crate::keys::Keys;
 use crate::token::Tokens;
 
@@ -107,6 +108,7 @@ fn a_carrier_whose_identity_ended_is_held_and_hears_nothing_more() {
     let facts = Facts { lost: Some(Lost::Replaced), ..play.facts() };
     let (log, events) = appended(&case.on(Input::Known(Box::new(facts)), play.now(0)));
     assert_eq!(kinds(&events), ["OnHold"]);
+    assert_eq!(case.outstanding(NOW), None, "not even before the hold is written");
     assert_eq!(
         events[0].event().fact,
         Fact::OnHold { reason: HoldReason::CarrierReplaced, note: None },
@@ -116,6 +118,61 @@ fn a_carrier_whose_identity_ended_is_held_and_hears_nothing_more() {
     let facts = Facts { lost: Some(Lost::Replaced), ..play.facts() };
     assert!(case.on(Input::Written(Box::new(facts)), play.now(0)).is_empty());
     assert_eq!(case.outstanding(NOW), None);
+}
+
+/// A hand-over shows the label: whoever lost its identity does not get that either.
+#[test]
+fn a_carrier_that_is_lost_after_it_accepted_gets_no_hand_over() {
+    let mut play = Play::new();
+    let mut case = play.picked_up();
+    assert_eq!(case.outstanding(NOW).map(|out| out.what), Some(What::HandOver));
+    let facts = Facts { lost: Some(Lost::Revoked), ..play.facts() };
+    case.on(Input::Known(Box::new(facts)), play.now(0));
+    assert_eq!(case.outstanding(NOW), None);
+}
+
+#[test]
+fn nothing_is_released_while_the_order_is_not_there() {
+    let mut play = Play::new();
+    let mut case = play.picked_up();
+    case.on(Input::Known(Box::new(Facts { order: Found::Missing, ..play.facts() })), play.now(0));
+    let (log, events) = appended(&play.heard(&mut case, &[Fact::PickedUp], 0));
+    assert_eq!(kinds(&events), ["PickedUp"]);
+    play.log = with(log, &events);
+    let (_, events) = appended(&case.on(Input::Written(Box::new(play.facts())), play.now(0)));
+    assert_eq!(kinds(&events), ["Released"], "and it is once the order is there");
+}
+
+#[test]
+fn the_log_of_a_forerunner_is_left_alone() {
+    let play = Play::new();
+    let mut begun = (*play.delivery).clone();
+    let status = begun.status.as_mut().unwrap();
+    let seller = "5e11e500-0000-4000-8000-000000000001";
+    let topic = |direction| {
+        let (carrier, delivery) = ("ca001e00-0000-4000-8000-000000000002", "de11e500-0000-4000-8000-000000000003");
+        format!("wb/{seller}/{carrier}/{delivery}/{direction}")
+    };
+    status.topics = Some(serde_json::from_value(json!({"down": topic("down"), "up": topic("up")})).unwrap());
+    let anew = Uid::new("5e11e500-0000-4000-8000-000000000009").unwrap();
+    assert!(!is_of_a_forerunner(&begun, &anew), "nothing is signed yet");
+    let signed = json!({"author": "Transport", "seq": 0, "event": "Accepted", "at": "2026-12-01T09:30:00.000000Z",
+                        "signed": "AAAA", "id": "0".repeat(64)});
+    begun.status.as_mut().unwrap().custody = vec![serde_json::from_value(signed).unwrap()];
+    assert!(is_of_a_forerunner(&begun, &anew));
+    assert!(!is_of_a_forerunner(&begun, &Uid::new(seller).unwrap()));
+}
+
+#[test]
+fn only_the_carrier_that_is_named_assigned_or_accepted_has_a_say() {
+    let mut play = Play::new();
+    let (named, stranger) = (play.carrier_facts().uid, Uid::new("ca001e00-0000-4000-8000-000000000009").unwrap());
+    assert!(play.facts().is_party(&named) && !play.facts().is_party(&stranger));
+    let nobody = |play: &Play| Facts { carrier: None, ..play.facts() };
+    assert!(!nobody(&play).is_party(&named));
+    play.picked_up();
+    assert!(nobody(&play).is_party(&named), "who accepted stays one");
+    assert!(!nobody(&play).is_party(&stranger));
 }
 
 /// D-65: only the answer to our own greeting is an acceptance.

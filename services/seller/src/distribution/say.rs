@@ -41,6 +41,10 @@ impl Case {
     /// The message that should be out until it is answered, if any.
     pub(crate) fn outstanding(&self, now: UnixMillis) -> Option<Out> {
         let facts = self.facts.as_ref()?;
+        // The hold that says so may not be written yet: whoever lost its identity hears nothing from now on.
+        if facts.lost.is_some() {
+            return None;
+        }
         let state = facts.log.state();
         if state.hold().is_some_and(|hold| hold.reason.cuts_carrier()) {
             return None;

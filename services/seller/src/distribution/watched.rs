@@ -8,7 +8,7 @@ use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
 use waybill_crds::seller::HandOver;
 use waybill_crds::{Carrier, Delivery, Seller};
-use waybill_protocol::{Author, Log, Trust, Uid};
+use waybill_protocol::{Author, Log, Topic, Trust, Uid};
 
 use super::facts::{CarrierFacts, Facts, Found, Lost, OrderData, SellerFacts};
 use crate::clock::now as wall;
@@ -49,6 +49,9 @@ impl Watched {
     /// All about one delivery of this Seller.
     pub(super) fn facts(&self, uid: &str) -> Option<Facts> {
         let delivery = self.deliveries.get(uid).filter(|delivery| delivery.spec.seller == self.name)?;
+        if is_of_a_forerunner(&delivery, &self.uid) {
+            return None;
+        }
         let (keys, trust) = (self.keys.borrow().clone()?, self.trust.borrow().clone());
         let seller = self.seller.borrow().clone()?;
         let log = custody::read(&delivery, &self.uid, &trust).ok()?;
@@ -84,4 +87,11 @@ impl Watched {
             _ => Some(Lost::Revoked),
         }
     }
+}
+
+/// A log that was begun for another Seller of this name: its deliveries are not those of the one made anew.
+pub(super) fn is_of_a_forerunner(delivery: &Delivery, seller: &Uid) -> bool {
+    let Some(status) = delivery.status.as_ref().filter(|status| !status.custody.is_empty()) else { return false };
+    let topic = status.topics.as_ref().and_then(|topics| topics.down.parse::<Topic>().ok());
+    topic.is_some_and(|topic| topic.seller != *seller)
 }
