@@ -97,6 +97,7 @@ fn transport(dir: &Path, probes: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
     command.arg("transport").env_clear();
     command.env("WAYBILL_TLS_DIR", dir).env("WAYBILL_TRUST_DIR", dir.join("trust"));
+    command.env("WAYBILL_KEYS_DIR", dir.join("keys")).env("WAYBILL_JOURNAL_DIR", dir.join("journal"));
     command.env("WAYBILL_PROBE_ADDR", probes.to_string());
     command
 }
