@@ -8,9 +8,9 @@
 use std::fmt;
 
 use ed25519_dalek::SigningKey as Pair;
-use waybill_chassis::jwt::{Keys, SigningKey};
+use waybill_chassis::jwt::{Keys, SigningKey, key_id};
 
-use crate::tokens::{LIFE, kid};
+use crate::tokens::LIFE;
 
 /// How long a new key is shown before it signs, in seconds: longer than other replicas need to see it and than readers
 /// keep the JWKS.
@@ -92,7 +92,7 @@ impl Ring {
 impl Held {
     fn new(seed: &[u8; 32], now: u64) -> Self {
         let public = Pair::from_bytes(seed).verifying_key().to_bytes();
-        let kid = kid(&public);
+        let kid = key_id(&public);
         Self { key: SigningKey::from_seed(&kid, seed), kid, public, since: now }
     }
 }

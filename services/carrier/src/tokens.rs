@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-use waybill_chassis::jwt::{Claims, Keys, Policy};
+use waybill_chassis::jwt::{Claims, Keys, Policy, key_id};
 use waybill_cluster::objects::Changes;
 use waybill_cluster::participants::{Participant, Participants};
 use waybill_crds::Carrier;
@@ -54,11 +53,6 @@ impl Claims for Pass {
     fn expires(&self) -> u64 {
         self.exp
     }
-}
-
-/// The name a key goes by in tokens.
-pub(crate) fn kid(public: &[u8; 32]) -> String {
-    hex::encode(Sha256::digest(public))
 }
 
 /// The keys of every agent of the namespace, kept current until nobody listens.
@@ -118,7 +112,7 @@ impl Book {
     }
 
     fn keys(&self) -> Keys {
-        let add = |keys: Keys, (uid, key): (&String, &[u8; 32])| keys.with(kid(key), uid, key);
+        let add = |keys: Keys, (uid, key): (&String, &[u8; 32])| keys.with(key_id(key), uid, key);
         self.known.iter().fold(Keys::default(), add)
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::problem::{Kind, Problem};
 use cache::Cache;
 
-pub use keys::{Keys, SigningKey};
+pub use keys::{Keys, SigningKey, fresh_id, key_id};
 
 /// No token came with the request.
 pub const MISSING: Kind = Kind { slug: "token-missing", title: "Token required", status: StatusCode::UNAUTHORIZED };

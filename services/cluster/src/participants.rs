@@ -20,7 +20,6 @@ use crate::objects::{Changes, Followed, Objects};
 pub trait Participant: Followed + kube::Resource<Scope = kube::core::NamespaceResourceScope> {
     const ROLE: Role;
     fn key_statement(&self) -> Option<&str>;
-    fn is_suspended(&self) -> bool;
     /// By its specification; the list of revocations is asked apart.
     fn is_revoked(&self) -> bool;
 }
@@ -30,10 +29,6 @@ impl Participant for Seller {
 
     fn key_statement(&self) -> Option<&str> {
         self.status.as_ref()?.key_statement.as_deref()
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspended
     }
 
     fn is_revoked(&self) -> bool {
@@ -46,10 +41,6 @@ impl Participant for Carrier {
 
     fn key_statement(&self) -> Option<&str> {
         self.status.as_ref()?.key_statement.as_deref()
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspended
     }
 
     fn is_revoked(&self) -> bool {

@@ -4,10 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use waybill_chassis::jwt::{self, Claims, Policy, SigningKey, Verifier};
 use waybill_protocol::{KeyStatement, Stage, UnixMillis};
@@ -72,7 +69,7 @@ impl fmt::Debug for Tokens {
 impl Tokens {
     /// `seed`: the raw bytes of the Ed25519 key the statement names.
     pub fn new(statement: &KeyStatement, seed: &[u8; 32]) -> Self {
-        let key = SigningKey::from_seed(kid(statement.ed25519.as_bytes()), seed);
+        let key = SigningKey::from_seed(jwt::key_id(statement.ed25519.as_bytes()), seed);
         Self { key, issuer: statement.uid.to_string() }
     }
 
@@ -97,7 +94,7 @@ impl Tokens {
             nbf: now,
             iat: now,
             exp: now + policy.max_life,
-            jti: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()),
+            jti: jwt::fresh_id(),
         };
         self.key.sign(policy.kind, &claims).expect("an Ed25519 key signs claims of texts and numbers")
     }
@@ -111,7 +108,11 @@ pub(crate) fn verifier(mut keys: watch::Receiver<Option<Arc<Keys>>>) -> Verifier
             if let Some(keys) = keys.borrow_and_update().clone() {
                 let stated = keys.signer.statement();
                 let public = stated.ed25519.as_bytes();
-                sender.send_replace(Arc::new(jwt::Keys::default().with(kid(public), stated.uid.as_str(), public)));
+                sender.send_replace(Arc::new(jwt::Keys::default().with(
+                    jwt::key_id(public),
+                    stated.uid.as_str(),
+                    public,
+                )));
             }
             tokio::select! {
                 () = sender.closed() => return,
@@ -120,9 +121,4 @@ pub(crate) fn verifier(mut keys: watch::Receiver<Option<Arc<Keys>>>) -> Verifier
         }
     });
     Verifier::new(SELLER_API, receiver)
-}
-
-/// The name a key goes by in tokens.
-fn kid(public: &[u8; 32]) -> String {
-    Sha256::digest(public).iter().map(|byte| format!("{byte:02x}")).collect()
 }

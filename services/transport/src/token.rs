@@ -2,13 +2,10 @@
 //!
 //! A token is made for one delivery, lives two minutes and is used again for one, so that it never ends on its way.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::watch;
-use waybill_chassis::jwt::{Claims, Keys, Policy, SigningKey, Verifier};
+use waybill_chassis::jwt::{Claims, Keys, Policy, SigningKey, Verifier, fresh_id, key_id};
 use waybill_protocol::{KeyStatement, Stage, Uid, UnixMillis, Upc};
 
 /// Seconds from `nbf` to `exp`.
@@ -17,11 +14,6 @@ const LIFE: u64 = 120;
 const FRESH: u64 = 60;
 const API_KIND: &str = "wb-carrier-api+jwt";
 const LINK_KIND: &str = "wb-link+jwt";
-
-/// The id by which verifiers know a key: the SHA-256 of its bytes.
-pub fn key_id(ed25519: &[u8; 32]) -> String {
-    hex::encode(Sha256::digest(ed25519))
-}
 
 /// Makes an agent's tokens for the Carrier API.
 #[derive(Debug, Clone)]
@@ -60,7 +52,6 @@ impl ApiTokens {
     /// For one delivery, or, without a UPC, for the list of all.
     pub fn make(&self, subject: &str, upc: Option<&str>, now: UnixMillis) -> ApiToken {
         let now = now.as_secs();
-        let jti = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
         let claims = ApiClaims {
             iss: &self.issuer,
             aud: "carrier-api",
@@ -69,7 +60,7 @@ impl ApiTokens {
             nbf: now,
             iat: now,
             exp: now + LIFE,
-            jti,
+            jti: fresh_id(),
         };
         let text = self.key.sign(API_KIND, &claims).expect("an Ed25519 key signs claims of texts and numbers");
         ApiToken { text, made: now }

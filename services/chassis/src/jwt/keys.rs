@@ -3,12 +3,25 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// DER before a raw Ed25519 seed: PKCS#8 version 1 (RFC 8410).
 const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// The id a public key goes by in tokens: its SHA-256 in hexadecimal. Whoever signs and whoever checks must agree on it.
+pub fn key_id(public: &[u8; 32]) -> String {
+    Sha256::digest(public).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A `jti` nobody has used before.
+pub fn fresh_id() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>())
+}
 
 /// A key that signs tokens for one issuer.
 #[derive(Clone)]

@@ -159,7 +159,7 @@ impl Office {
 pub(crate) async fn start(world: &World, broker: SocketAddr, seller: &Path, api: &Path) -> Running {
     let stop = CancellationToken::new();
     let statement = world.carrier.signer.statement();
-    let kid = waybill_transport::token::key_id(statement.ed25519.as_bytes());
+    let kid = waybill_chassis::jwt::key_id(statement.ed25519.as_bytes());
     let keys = Keys::default().with(kid, statement.uid.as_str(), statement.ed25519.as_bytes());
     let (keys_feed, keys) = watch::channel(Arc::new(keys));
     std::mem::forget(keys_feed);

@@ -177,7 +177,7 @@ impl Shop {
     /// The seller's token for a part.
     pub(crate) fn token(&self, stage: Stage, now: UnixMillis) -> String {
         let statement = self.own.signer.statement();
-        let kid = waybill_transport::token::key_id(statement.ed25519.as_bytes());
+        let kid = waybill_chassis::jwt::key_id(statement.ed25519.as_bytes());
         let (iss, sub, now) = (statement.uid.as_str(), self.subject.delivery.as_str(), now.as_secs());
         let claims = serde_json::json!({"iss": iss, "aud": "link", "sub": sub, "upc": self.wishes.upc.as_str(),
             "stage": stage.as_str(), "nbf": now, "iat": now, "exp": now + 120, "jti": "1"});
