@@ -1,17 +1,25 @@
 //! What a Seller service counts beside what every service does. No name of an order or a person is a label.
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use waybill_chassis::metrics::Metrics;
 
 use crate::orders::Book;
+
+/// Why something was dropped.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
 
 /// The families of this service.
 #[derive(Debug, Clone, Default)]
 pub struct SellerMetrics {
     pub(crate) lease_held: Gauge,
     pub(crate) heard: Counter,
-    pub(crate) dropped: Counter,
+    dropped: Family<Reason, Counter>,
     pub(crate) sent: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) cases: Gauge,
@@ -29,7 +37,7 @@ impl SellerMetrics {
             registry.register("messages_heard", "Messages of carriers that were opened", families.heard.clone());
             registry.register(
                 "messages_dropped",
-                "Messages that did not open or belong nowhere",
+                "Messages that did not open or belong nowhere, by reason",
                 families.dropped.clone(),
             );
             registry.register("messages_sent", "Messages handed to the link", families.sent.clone());
@@ -43,6 +51,10 @@ impl SellerMetrics {
             registry.register("order_faults", "Secrets and keys that cannot", families.faults.clone());
         });
         families
+    }
+
+    pub(crate) fn dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&Reason { reason }).inc();
     }
 
     /// Shows a book's size.

@@ -78,8 +78,18 @@ impl Client {
     }
 
     pub(crate) async fn say_connect(&mut self, id: &str) -> Result<(), Gone> {
-        let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60];
+        self.say_connect_with(id, None).await
+    }
+
+    /// The same with a last will: topic, message, and whether the broker is to keep it.
+    pub(crate) async fn say_connect_with(&mut self, id: &str, will: Option<(&str, &str, bool)>) -> Result<(), Gone> {
+        let flags = will.map_or(2, |(_, _, kept)| 2 | 4 | 8 | u8::from(kept) << 5);
+        let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, flags, 0, 60];
         text(&mut body, id);
+        if let Some((topic, message, _)) = will {
+            text(&mut body, topic);
+            text(&mut body, message);
+        }
         self.write(0x10, &body).await?;
         match self.read().await? {
             Packet::Accepted => Ok(()),

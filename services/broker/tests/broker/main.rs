@@ -6,6 +6,7 @@
 
 mod access;
 mod client;
+mod intruder;
 mod life;
 mod limits;
 mod mosquitto;

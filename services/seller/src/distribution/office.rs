@@ -2,6 +2,7 @@
 //!
 //! One loop, many deliveries: every write and every fetch runs beside it, at most one write for a delivery at a time.
 
+mod hear;
 mod jobs;
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,8 +11,8 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 use waybill_link::resend::{Policy, Schedule};
-use waybill_link::{Inbox, Link, Message};
-use waybill_protocol::{Author, Conversation, Direction, Frame, Topic};
+use waybill_link::{Inbox, Link};
+use waybill_protocol::Direction;
 
 use super::case::{Case, Input, Now};
 use super::say::Out;
@@ -191,35 +192,6 @@ impl Office {
             }
             Err(error) => !error.is_retryable(),
         }
-    }
-
-    fn receive(&mut self, message: &Message) {
-        match self.open(message) {
-            Some((uid, input)) => {
-                self.watched.metrics.heard.inc();
-                self.tell(&uid, input);
-            }
-            None => drop(self.watched.metrics.dropped.inc()),
-        }
-    }
-
-    /// What a carrier certainly said about a delivery that is under way here.
-    fn open(&self, message: &Message) -> Option<(String, Input)> {
-        let topic: Topic = message.topic.parse().ok()?;
-        let uid = topic.delivery.to_string();
-        let facts = self.cases.get(&uid)?.facts.as_ref()?;
-        let ours = topic.direction == Direction::Up && topic.seller == self.watched.uid;
-        let revoked = self.watched.carriers.is_revoked(topic.carrier.as_str());
-        if !ours || revoked || !facts.is_party(&topic.carrier) {
-            return None;
-        }
-        let current = self.watched.carriers.by_uid(topic.carrier.as_str(), wall()).and_then(Result::ok);
-        let logged = facts.log.key_of(Author::Transport, &topic.carrier).copied();
-        let keys: Vec<_> = current.map(|party| party.statement.ed25519).into_iter().chain(logged).collect();
-        let frame = Frame::read(&message.payload).ok()?;
-        let opened = Conversation::from(&topic).open_up(&frame, &facts.keys.agreement, &keys);
-        let said = opened.inspect_err(|error| tracing::debug!(delivery = uid, %error, "dropped a message")).ok()?;
-        Some((uid, Input::Heard(Box::new(said), topic.carrier)))
     }
 }
 
