@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use waybill_chassis::jwt::{Claims, Keys, Policy, key_id};
+use waybill_chassis::jwt::{Keys, Policy, key_id};
 use waybill_cluster::objects::Changes;
 use waybill_cluster::participants::{Participant, Participants};
 use waybill_crds::Carrier;
@@ -37,23 +37,7 @@ pub(crate) struct Pass {
     pub(crate) jti: String,
 }
 
-impl Claims for Pass {
-    fn issuer(&self) -> &str {
-        &self.iss
-    }
-    fn audience(&self) -> &str {
-        &self.aud
-    }
-    fn subject(&self) -> &str {
-        &self.sub
-    }
-    fn not_before(&self) -> u64 {
-        self.nbf
-    }
-    fn expires(&self) -> u64 {
-        self.exp
-    }
-}
+waybill_chassis::registered_claims!(Pass);
 
 /// The keys of every agent of the namespace, kept current until nobody listens.
 pub(crate) fn agent_keys(carriers: Participants<Carrier>, trust: watch::Receiver<Trust>) -> watch::Receiver<Arc<Keys>> {

@@ -49,6 +49,31 @@ pub trait Claims: DeserializeOwned + Send + Sync {
     fn expires(&self) -> u64;
 }
 
+/// Implements [`Claims`](crate::jwt::Claims) for a struct whose fields bear the registered names `iss`, `aud`, `sub`, `nbf` and `exp`.
+/// Written out there rather than flattened in from here, so that the struct can be closed with `deny_unknown_fields`.
+#[macro_export]
+macro_rules! registered_claims {
+    ($claims:ty) => {
+        impl $crate::jwt::Claims for $claims {
+            fn issuer(&self) -> &str {
+                &self.iss
+            }
+            fn audience(&self) -> &str {
+                &self.aud
+            }
+            fn subject(&self) -> &str {
+                &self.sub
+            }
+            fn not_before(&self) -> u64 {
+                self.nbf
+            }
+            fn expires(&self) -> u64 {
+                self.exp
+            }
+        }
+    };
+}
+
 /// Why a token was refused; for the log, not for its bearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use waybill_chassis::jwt::{self, Claims, Policy, SigningKey, Verifier};
+use waybill_chassis::jwt::{self, Policy, SigningKey, Verifier};
 use waybill_protocol::{KeyStatement, Stage, UnixMillis};
 
 use crate::keys::Keys;
@@ -35,23 +35,7 @@ pub struct Pass {
     pub jti: String,
 }
 
-impl Claims for Pass {
-    fn issuer(&self) -> &str {
-        &self.iss
-    }
-    fn audience(&self) -> &str {
-        &self.aud
-    }
-    fn subject(&self) -> &str {
-        &self.sub
-    }
-    fn not_before(&self) -> u64 {
-        self.nbf
-    }
-    fn expires(&self) -> u64 {
-        self.exp
-    }
-}
+waybill_chassis::registered_claims!(Pass);
 
 /// Makes them.
 #[derive(Clone)]

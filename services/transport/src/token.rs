@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::watch;
-use waybill_chassis::jwt::{Claims, Keys, Policy, SigningKey, Verifier, fresh_id, key_id};
+use waybill_chassis::jwt::{Keys, Policy, SigningKey, Verifier, fresh_id, key_id};
 use waybill_protocol::{KeyStatement, Stage, Uid, UnixMillis, Upc};
 
 /// Seconds from `nbf` to `exp`.
@@ -102,23 +102,7 @@ struct LinkClaims {
     exp: u64,
 }
 
-impl Claims for LinkClaims {
-    fn issuer(&self) -> &str {
-        &self.iss
-    }
-    fn audience(&self) -> &str {
-        &self.aud
-    }
-    fn subject(&self) -> &str {
-        &self.sub
-    }
-    fn not_before(&self) -> u64 {
-        self.nbf
-    }
-    fn expires(&self) -> u64 {
-        self.exp
-    }
-}
+waybill_chassis::registered_claims!(LinkClaims);
 
 impl LinkTokens<'_> {
     /// Whether this is the seller's token for this part of this delivery, now.

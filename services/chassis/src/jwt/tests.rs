@@ -20,23 +20,7 @@ struct Pass {
     thing: String,
 }
 
-impl Claims for Pass {
-    fn issuer(&self) -> &str {
-        &self.iss
-    }
-    fn audience(&self) -> &str {
-        &self.aud
-    }
-    fn subject(&self) -> &str {
-        &self.sub
-    }
-    fn not_before(&self) -> u64 {
-        self.nbf
-    }
-    fn expires(&self) -> u64 {
-        self.exp
-    }
-}
+crate::registered_claims!(Pass);
 
 /// Fixed for ever: agents in the field name their keys by it.
 #[test]

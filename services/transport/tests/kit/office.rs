@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use waybill_chassis::jwt::{Claims, Keys, Policy, Verifier, bearer};
+use waybill_chassis::jwt::{Keys, Policy, Verifier, bearer};
 use waybill_chassis::metrics::{HttpMetrics, Metrics};
 use waybill_chassis::peer::Peer;
 use waybill_chassis::probes::Probes;
@@ -85,23 +85,7 @@ struct Pass {
     jti: String,
 }
 
-impl Claims for Pass {
-    fn issuer(&self) -> &str {
-        &self.iss
-    }
-    fn audience(&self) -> &str {
-        &self.aud
-    }
-    fn subject(&self) -> &str {
-        &self.sub
-    }
-    fn not_before(&self) -> u64 {
-        self.nbf
-    }
-    fn expires(&self) -> u64 {
-        self.exp
-    }
-}
+waybill_chassis::registered_claims!(Pass);
 
 impl Office {
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
