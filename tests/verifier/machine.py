@@ -48,6 +48,7 @@ class Machine:
         self.doc, self.delivery = doc, delivery
         self.standing = standing_at_first()
         self.acceptances, self.scans, self.incidents, self.declarations = [], [], [], {}
+        self.refusal = None
         self.steps = []  # (event, correctable, standing before)
 
     def shown(self):
@@ -65,7 +66,7 @@ class Machine:
                 return f"refused {refused}"
             late = True
         if not late or (row["late"] == "counts" and self.standing["phase"] not in TERMINAL):
-            self.apply(row, event)
+            self.apply(row, event, seen_seq)
         return "counts late" if late else "counts"
 
     def find_late(self, event, seen_seq):
@@ -226,20 +227,20 @@ class Machine:
 
     # --- 8.2, the rest ---
 
-    def apply(self, row, event):
+    def apply(self, row, event, seen_seq):
         before = copy.deepcopy(self.standing)
         if event.fact == "Corrected":
             self.standing = copy.deepcopy(self.steps[-1][2])
         else:
-            self.change(row, event)
+            self.change(row, event, seen_seq)
         if self.standing != before:
             self.steps.append((event, row["correctable"] == "yes", before))
 
-    def change(self, row, event):
+    def change(self, row, event, seen_seq):
         s = self.standing
         other_attempt = event.fact == "Accepted" and event.attempt != s["attempt"]
         if other_attempt:
-            self.scans, self.incidents = [], []
+            self.scans, self.incidents, self.refusal = [], [], None
         if other_attempt or event.fact == "CarrierAssigned":
             self.acceptances = []
         if row["on hold"] == "ends":
@@ -253,9 +254,9 @@ class Machine:
             s["phase"] = leads
         if row["stage after"] == "begins":
             s["running"] = True
-        self.mark(row, event)
+        self.mark(row, event, seen_seq)
 
-    def mark(self, row, event):
+    def mark(self, row, event, seen_seq):
         s, body = self.standing, event.body
         if event.fact == "Accepted":
             s.update(attempt=event.attempt, handed_over=None)
@@ -281,11 +282,16 @@ class Machine:
             s.update(assigned=body[0], carrier=None, handed_over=None)
         elif event.fact == "Scanned":
             self.scans.append({"event": event.id, "outcome": body[0], "tries": body[1], "refused": False})
+            if body[0][0] == 1:
+                self.incidents = []
         elif event.fact == "ScanRefused":
             for scan in self.scans:
                 scan["refused"] = scan["refused"] or scan["event"] == body[0]
+            self.incidents, self.refusal = [], event.seq
         elif event.fact == "IncidentReported":
-            if self.doc.words["Incident"][body[0]] in ("LabelUnreadable", "LabelMismatch", "CameraBroken"):
+            excuses = self.doc.words["Incident"][body[0]] in ("LabelUnreadable", "LabelMismatch", "CameraBroken")
+            knows = self.refusal is None or (seen_seq is not None and seen_seq >= self.refusal)
+            if excuses and knows:
                 self.incidents.append(event.id)
         elif event.fact == "Declared":
             self.declarations[event.id] = body[0]

@@ -33,6 +33,11 @@ pub struct AttemptSecret {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digits([u8; 6]);
 
+/// What a recipient asks the courier with: eight letters and digits, short enough to be typed. Its bytes are their ASCII, so the code on
+/// the recipient's screen, what the courier types in and what crosses the broker are the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Challenge([u8; Challenge::LEN]);
+
 /// What the agent shows as a code when both sides are online: its signature under the recipient's challenge.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -131,6 +136,50 @@ impl fmt::Debug for Digits {
     }
 }
 
+impl Challenge {
+    pub const LEN: usize = 8;
+    /// Without I, L, O and U: nobody takes one of these for another.
+    const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+    /// From bytes that nobody could guess.
+    pub fn from_random(random: [u8; Self::LEN]) -> Self {
+        Self(random.map(|byte| Self::LETTERS[usize::from(byte % 32)]))
+    }
+
+    /// Reads one as people type it: small letters, spaces and hyphens do no harm, and O, I and L are what they look like.
+    pub fn parse(text: &str) -> Option<Self> {
+        let typed =
+            text.bytes().filter(|byte| !matches!(byte, b' ' | b'-')).map(|byte| match byte.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                other => other,
+            });
+        let letters: Vec<u8> = typed.collect();
+        let letters: [u8; Self::LEN] = letters.try_into().ok()?;
+        letters.iter().all(|letter| Self::LETTERS.contains(letter)).then_some(Self(letters))
+    }
+
+    /// What is signed, what the digits are made of, and what crosses the broker.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// In two groups of four: `K7QF-2M9X`.
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = core::str::from_utf8(&self.0).expect("letters and digits are ASCII");
+        let (first, last) = text.split_at(Self::LEN / 2);
+        write!(f, "{first}-{last}")
+    }
+}
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Challenge({self})")
+    }
+}
+
 /// The agent's signature under a challenge: shown as a QR code, it says "I am the courier of this attempt".
 pub fn sign_courier_check(signer: &Signer, delivery: &Uid, attempt: u32, challenge: &[u8]) -> Vec<u8> {
     let check = CourierCheck {
@@ -187,6 +236,20 @@ mod tests {
         assert_eq!(Digits::parse(" 234 042 "), Some(Digits::of(234_042)));
         for text in ["", "23404", "2340422", "23404a", "２３４０４２"] {
             assert_eq!(Digits::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_read_as_people_type_it_and_is_what_it_was() {
+        let challenge = Challenge::from_random([0, 1, 31, 32, 200, 17, 22, 255]);
+        let shown = challenge.to_string();
+        assert_eq!(shown, "01Z0-8HPZ");
+        assert_eq!(challenge.as_bytes(), b"01Z08HPZ");
+        for typed in [shown.as_str(), "01z08hpz", " oiz0 8hpz ", "0LZO-8HPZ"] {
+            assert_eq!(Challenge::parse(typed), Some(challenge), "{typed}");
+        }
+        for typed in ["", "01Z0-8HP", "01Z0-8HPZ0", "01Z0-8HPU", "０1Z0-8HPZ"] {
+            assert_eq!(Challenge::parse(typed), None, "{typed}");
         }
     }
 

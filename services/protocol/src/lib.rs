@@ -48,7 +48,7 @@ pub mod topic;
 mod trust;
 pub mod version;
 
-pub use attempt::{AttemptSecret, Digits, MAX_CHALLENGE, sign_courier_check, verify_courier_check};
+pub use attempt::{AttemptSecret, Challenge, Digits, MAX_CHALLENGE, sign_courier_check, verify_courier_check};
 pub use codec::WireError;
 pub use commitment::{Commitments, Salt, SaltKey, commitment, hello_nonce};
 pub use event::{Author, Event, MAX_EVENT, SignedEvent};

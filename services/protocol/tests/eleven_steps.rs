@@ -78,6 +78,23 @@ fn d_53_a_wrong_label_blocks_is_told_and_needs_an_incident() {
     assert_eq!(play.log().phase(), Phase::Delivered);
 }
 
+/// An excuse made beforehand is none for what is found out afterwards.
+#[test]
+fn d_53_an_incident_reported_before_the_mismatch_does_not_open_the_door() {
+    let torn = Fact::IncidentReported { incident: Incident::LabelUnreadable, note: None };
+    let mut play = Play::new(true);
+    play.agent.label = LabelSecret::new(&[0; 32], &play.agent.conversation.delivery);
+    play.agent.excuse = Some(torn.clone());
+    play.run();
+    let log = play.log();
+    assert!(play.events().contains(&"IncidentReported") && play.events().contains(&"ScanRefused"));
+    assert_eq!((log.stage(), log.state().door_gate()), (Some(Stage::PostalCode), DoorGate::AwaitsScan));
+
+    play.agent.state(torn, &mut play.custody);
+    play.run();
+    assert_eq!(play.log().phase(), Phase::Delivered);
+}
+
 #[test]
 fn the_recipient_checks_the_courier_at_the_door() {
     let mut play = Play::new(false);
@@ -327,6 +344,8 @@ struct Agent {
     attempt_key: Option<AgreementSecret>,
     camera: bool,
     waits_at_the_door: bool,
+    /// What it says before it scans.
+    excuse: Option<Fact>,
     /// What a camera would read.
     label: LabelSecret,
     trust: Trust,
@@ -343,6 +362,7 @@ impl Agent {
             attempt_key: None,
             camera,
             waits_at_the_door: false,
+            excuse: None,
             label: LabelSecret::new(&LABEL_KEY, &world.subject.delivery),
             trust: Trust::remembering(world.trust().cas(), 1000),
             rng: rng(2),
@@ -398,6 +418,9 @@ impl Agent {
         match part.stage() {
             Stage::Country => self.note(Fact::Posted { stage: Stage::Country, commitment }),
             Stage::PostalCode => {
+                if let Some(excuse) = self.excuse.take() {
+                    self.note(excuse);
+                }
                 if self.camera {
                     self.scan();
                 }
@@ -434,8 +457,14 @@ impl Agent {
         assert!(self.journal.push(event.bytes()).counts());
     }
 
-    /// Something happens that no message asked for.
+    /// Something happens that no message asked for, to somebody who has read the log.
     fn state(&mut self, fact: Fact, custody: &mut Vec<Vec<u8>>) {
+        let log = Log::read(self.journal.subject().clone(), &self.trust, custody.iter().map(Vec::as_slice));
+        for signed in log.entries().iter().filter_map(|entry| entry.event()) {
+            if self.journal.event(&signed.id()).is_none() {
+                self.journal.push(signed.bytes());
+            }
+        }
         let known = self.journal.entries().len();
         self.note(fact);
         self.post_from(known, custody);

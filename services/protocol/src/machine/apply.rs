@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     commitment::Commitments,
-    fact::{Fact, Terms, reason::DeclaredFact},
+    fact::{Fact, ScanOutcome, Terms, reason::DeclaredFact},
     phase::{Phase, Stage},
 };
 
@@ -35,6 +35,7 @@ fn forget_former_attempt(state: &mut State, input: &Input<'_>) {
     if another {
         state.scans.clear();
         state.incidents.clear();
+        state.refusal = None;
     }
     if another || matches!(input.fact, Fact::CarrierAssigned { .. }) {
         state.acceptances.clear();
@@ -102,6 +103,11 @@ fn change_address(standing: &mut Standing, commitments: &Commitments) {
     }
 }
 
+/// Whether its author had seen every refusal of this attempt.
+fn knows_of_refusal(state: &State, input: &Input<'_>) -> bool {
+    state.refusal.is_none_or(|refusal| input.seen.is_some_and(|seen| seen >= refusal))
+}
+
 fn mark_records(state: &mut State, input: &Input<'_>) {
     let event = input.id;
     match *input.fact {
@@ -114,11 +120,21 @@ fn mark_records(state: &mut State, input: &Input<'_>) {
                 (acceptance.attempt_key, acceptance.nonce) = (attempt_key, nonce);
             }
         }
-        Fact::Scanned { outcome, tries } => state.scans.push(Scan { event, outcome, tries, refused: false }),
+        Fact::Scanned { outcome, tries } => {
+            state.scans.push(Scan { event, outcome, tries, refused: false });
+            if outcome == ScanOutcome::WrongParcel {
+                state.incidents.clear();
+            }
+        }
         Fact::ScanRefused { scan } => {
             state.scans.iter_mut().filter(|known| known.event == scan).for_each(|known| known.refused = true);
+            // What was said before nobody meant as an answer to this.
+            state.incidents.clear();
+            state.refusal = Some(input.seq);
         }
-        Fact::IncidentReported { incident, .. } if incident.excuses_the_scan() => state.incidents.push(event),
+        Fact::IncidentReported { incident, .. } if incident.excuses_the_scan() && knows_of_refusal(state, input) => {
+            state.incidents.push(event);
+        }
         Fact::Countersigned { event } if state.declared(&event) == Some(DeclaredFact::Incident) => {
             state.incidents.push(event);
         }

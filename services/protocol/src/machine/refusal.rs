@@ -149,7 +149,7 @@ pub enum GateRefusal {
     UnknownScan(EventId),
     #[error("scan {0} was refused")]
     ScanRefused(EventId),
-    #[error("event {0} is no incident of this attempt")]
+    #[error("event {0} is no incident of this attempt that was reported in the knowledge of every mismatch")]
     UnknownIncident(EventId),
 }
 

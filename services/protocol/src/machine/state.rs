@@ -20,8 +20,10 @@ pub struct State {
     pub(super) standing: Standing,
     pub(super) acceptances: Vec<Acceptance>,
     pub(super) scans: Vec<Scan>,
-    /// Those that stand for a scan.
+    /// Those that stand for a scan: none that was reported before a mismatch was known.
     pub(super) incidents: Vec<EventId>,
+    /// The `seq` of the last `ScanRefused` of this attempt.
+    pub(super) refusal: Option<u32>,
     pub(super) declarations: BTreeMap<EventId, DeclaredFact>,
     pub(super) proofs: Vec<Proof>,
     pub(super) receipt_proved: bool,
@@ -100,7 +102,8 @@ pub enum DoorGate {
     AwaitsScan,
     /// The seller has to check this MAC: [`LabelSecret::check`](crate::LabelSecret::check).
     CheckScan { scan: EventId, mac: Mac },
-    /// No scan to check, but an incident that excuses it was reported: going on is the seller's decision.
+    /// No scan to check, but an incident that excuses it was reported, by someone who knew of every refusal: going on is the seller's
+    /// decision.
     Incident { incident: EventId },
 }
 
@@ -128,6 +131,7 @@ impl State {
             acceptances: Vec::new(),
             scans: Vec::new(),
             incidents: Vec::new(),
+            refusal: None,
             declarations: BTreeMap::new(),
             proofs: Vec::new(),
             receipt_proved: false,
@@ -255,6 +259,11 @@ impl State {
     /// Whether the parcel has left the seller.
     pub fn is_away(&self) -> bool {
         self.standing.away
+    }
+
+    /// Whether the carrier gave it back, or is declared to have, since it was last handed over.
+    pub fn is_given_back(&self) -> bool {
+        self.standing.given_back
     }
 
     pub fn terms(&self) -> Option<&Terms> {

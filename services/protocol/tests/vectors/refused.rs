@@ -194,6 +194,18 @@ fn by_scan(world: &World) -> Vec<Scene> {
     push(&mut refused, carrier, world.posted(Stage::PostalCode));
     let mut late = refused.clone();
     let delay = push(&mut late, carrier, Fact::IncidentReported { incident: Incident::Delay, note: None }).id();
+    let torn = Fact::IncidentReported { incident: Incident::LabelUnreadable, note: None };
+    let mut early = with_scan(world);
+    let before = push(&mut early, carrier, torn.clone()).id();
+    let scan_after = push(&mut early, carrier, read(1)).id();
+    let unaware = early.sign(&carrier.signer, torn.clone(), NOW).unwrap();
+    push(&mut early, seller, Fact::ScanRefused { scan: scan_after });
+    early.push(unaware.bytes());
+    push(&mut early, carrier, world.posted(Stage::PostalCode));
+    let mut mistaken = with_scan(world);
+    let excuse = push(&mut mistaken, carrier, torn).id();
+    push(&mut mistaken, carrier, wrong(1));
+    push(&mut mistaken, carrier, world.posted(Stage::PostalCode));
     let mut told = with_scan(world);
     push(&mut told, carrier, wrong(3));
     let mut next = with_scan(world);
@@ -220,6 +232,27 @@ fn by_scan(world: &World) -> Vec<Scene> {
             &late,
             seller,
             door(Gate::Incident { incident: delay }),
+        ),
+        end(
+            "the door by an incident of before the refusal: refused Gate",
+            world,
+            &early,
+            seller,
+            door(Gate::Incident { incident: before }),
+        ),
+        end(
+            "the door by an incident whose author did not know of the refusal: refused Gate",
+            world,
+            &early,
+            seller,
+            door(Gate::Incident { incident: unaware.id() }),
+        ),
+        end(
+            "the door by an incident of before the wrong parcel: refused Gate",
+            world,
+            &mistaken,
+            seller,
+            door(Gate::Incident { incident: excuse }),
         ),
         end("the door by the last attempt's scan: refused Gate", world, &next, seller, door(Gate::Scan { scan: old })),
         end("a scan refused twice: refused UnknownReference", world, &refused, seller, Fact::ScanRefused { scan }),
