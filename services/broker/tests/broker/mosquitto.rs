@@ -1,7 +1,7 @@
 //! A mosquitto of the test's own: the chart's configuration, with its folder, its ports and its own process name.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,7 +31,12 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Writes a configuration for `run`, the folder the sidecar fills. Not started yet.
     pub(crate) fn prepare(run: &Path, own: &Path) -> Self {
-        let ports = free_ports();
+        Self::prepare_at(Ipv4Addr::LOCALHOST, run, own)
+    }
+
+    /// The same at another address of the loopback network.
+    pub(crate) fn prepare_at(ip: Ipv4Addr, run: &Path, own: &Path) -> Self {
+        let ports = free_ports(ip);
         let name = format!("wb-mq-{:08x}", rand::random::<u32>());
         let binary = own.join(&name);
         symlink(BINARY, &binary).unwrap();
@@ -83,8 +88,8 @@ impl Drop for Mosquitto {
 }
 
 /// Held open together while they are chosen, so that they differ.
-fn free_ports() -> Ports {
-    let bound: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+fn free_ports(ip: Ipv4Addr) -> Ports {
+    let bound: Vec<_> = (0..3).map(|_| TcpListener::bind((ip, 0)).unwrap()).collect();
     let [carriers, sellers, admin] = [0, 1, 2].map(|at: usize| bound[at].local_addr().unwrap());
     Ports { carriers, sellers, admin }
 }
@@ -98,7 +103,7 @@ fn configuration(run: &Path, ports: Ports) -> String {
     ];
     for (line, addr) in listeners {
         assert_eq!(text.matches(line).count(), 1, "{line}");
-        text = text.replace(line, &format!("listener {} 127.0.0.1\n", addr.port()));
+        text = text.replace(line, &format!("listener {} {}\n", addr.port(), addr.ip()));
     }
     // In a pod nobody is root; where a test is, mosquitto would change to another user and lose sight of the files.
     let user = if rustix::process::getuid().is_root() { "user root\n" } else { "" };

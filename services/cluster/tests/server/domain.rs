@@ -67,8 +67,7 @@ impl Ca {
             not_before: UnixMillis(0),
             not_after: UnixMillis(u64::MAX),
         };
-        let unsigned = statement.to_be_signed(self.issuer.der()).unwrap();
-        let bytes = unsigned.assemble(&self.key.sign(&unsigned.bytes()));
+        let bytes = self.sign(&statement);
         Somebody {
             signer: Signer::new(&bytes, &self.trust(), &seed).unwrap(),
             agreement,
@@ -76,5 +75,19 @@ impl Ca {
             secret,
             statement: bytes,
         }
+    }
+
+    /// The same somebody with the same keys, stated anew.
+    pub(crate) fn restate(&self, somebody: &Somebody) -> Somebody {
+        let mut statement = somebody.signer.statement().clone();
+        statement.epoch += 1;
+        let bytes = self.sign(&statement);
+        let signer = Signer::new(&bytes, &self.trust(), &somebody.seed).unwrap();
+        Somebody { signer, statement: bytes, ..somebody.clone() }
+    }
+
+    fn sign(&self, statement: &KeyStatement) -> Vec<u8> {
+        let unsigned = statement.to_be_signed(self.issuer.der()).unwrap();
+        unsigned.assemble(&self.key.sign(&unsigned.bytes()))
     }
 }

@@ -1,0 +1,16 @@
+//! What must hold when things break: every plan is a delivery and a fault, drawn from a seed that is printed, and can be run
+//! again alone. Services are processes of the one binary, the API server and the broker are real; what is checked is read
+//! from the custody log by the protocol's own rules, never from what a service says about itself.
+//!
+//! - [`world`]: everything around and in one run, and a hand on each part of it.
+
+// A harness that unwraps fails where its assumption does.
+#![allow(clippy::unwrap_used, reason = "a harness that unwraps fails where it should")]
+
+#[path = "../../../services/cluster/tests/server/domain.rs"]
+mod domain;
+#[path = "../../../services/broker/tests/broker/mosquitto.rs"]
+#[allow(dead_code, reason = "shared with the broker's tests")]
+mod mosquitto;
+#[allow(dead_code, reason = "what plans do not use yet, tests of single services do")]
+pub(crate) mod world;
