@@ -13,7 +13,7 @@ use waybill_chassis::telemetry::report;
 use waybill_crds::Delivery;
 
 use crate::service::Shared;
-use crate::{grants, http};
+use crate::{declare, grants, http};
 
 /// What could not be removed is tried again after this.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ fn says_forgotten(delivery: &Delivery) -> bool {
 async fn remove(service: &Shared, due: BTreeSet<String>) -> BTreeSet<String> {
     let mut left = BTreeSet::new();
     for uid in due {
-        for folder in [http::photos_of(&uid), grants::folder(&uid)] {
+        for folder in [http::photos_of(&uid), grants::folder(&uid), declare::folder(&uid)] {
             match service.store.clear(&folder).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(delivery = %uid, count, "forgot what was kept for a delivery"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use waybill_protocol::Uid;
 
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, is_hash};
 
 /// How long a link works unless its issuer says otherwise, and at most: seconds.
 pub(crate) const DEFAULT_LIFE: u64 = 7 * 24 * 3600;
@@ -90,8 +90,7 @@ pub(crate) async fn ids(store: &Store, delivery: &str, now: u64) -> Result<Vec<S
 
 /// Takes one back; false if there was none.
 pub(crate) async fn revoke(store: &Store, delivery: &Uid, id: &str) -> Result<bool, Error> {
-    let is_id = id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_id { store.delete(&path(delivery, id)).await } else { Ok(false) }
+    if is_hash(id) { store.delete(&path(delivery, id)).await } else { Ok(false) }
 }
 
 #[cfg(test)]

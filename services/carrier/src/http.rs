@@ -5,11 +5,14 @@
 
 mod access;
 mod agent;
+mod declarations;
 mod photos;
 mod problems;
 mod renewal;
 mod shipment;
+mod user;
 mod viewers;
+mod write;
 
 use std::time::Duration;
 
@@ -32,6 +35,8 @@ pub(crate) const UPLOAD: Duration = Duration::from_secs(180);
 const REQUEST: Duration = Duration::from_secs(30);
 /// Bytes of a body that somebody sends before we know who it is: a renewal is the longest of them, with 512 bytes in base64.
 const SMALL: usize = 2 << 10;
+/// Bytes of a declaration: its note, however much of it JSON writes in six characters.
+const NOTED: usize = 16 << 10;
 
 /// All routes, without the layers every service has.
 pub(crate) fn router(service: Service) -> Router {
@@ -48,6 +53,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/api/shipment/{upc}/photos/{hash}", get(photos::get))
         .route("/api/shipment/{upc}/grants", get(viewers::list).post(viewers::grant).layer(small()))
         .route("/api/shipment/{upc}/grants/{id}", delete(viewers::revoke))
+        .route("/api/shipment/{upc}/declarations", post(declarations::declare).layer(DefaultBodyLimit::max(NOTED)))
+        .route("/api/shipment/{upc}/notes/{hash}", get(declarations::note))
         .route("/api/view-token", post(viewers::token).layer(small()))
         .route("/.well-known/jwks.json", get(viewers::jwks));
     let quick =

@@ -1,7 +1,7 @@
 //! The Carrier API: what carriers report and permitted people read, for all carriers of a namespace.
 //!
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with.
-//! - `report`: events read and judged. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
+//! - `report`: events read and judged. `declare`: the word of a person. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
 //! - `logs`: custody logs, read once for each change.
 //! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. `permission`: what the API server says.
 //! - `store`, `uploads`, `grants`, `forget`: what is kept beside the cluster, how it comes and how it goes.
@@ -16,6 +16,7 @@
 
 pub mod config;
 
+mod declare;
 mod forget;
 mod grants;
 mod http;
@@ -143,8 +144,10 @@ async fn assemble(
     stop: CancellationToken,
 ) -> Result<Service, Error> {
     let store = Store::open(&args.photos_url).map_err(Error::Store)?;
-    let keys = files::watch(&args.keys_dir, &[views::SEED], files::POLL, stop).await.map_err(Error::Keys)?;
-    let views = Views::follow(&args.uid, keys).map_err(Error::Views)?;
+    let keys = files::watch(&args.keys_dir, &[views::SEED, declare::STATEMENT], files::POLL, stop)
+        .await
+        .map_err(Error::Keys)?;
+    let views = Views::follow(&args.uid, keys.clone()).map_err(Error::Views)?;
     let trust = authorities(published.clone());
     let namespace = &args.namespace;
     let sellers = Participants::follow(client.clone(), namespace, trust.clone(), revocations.clone());
@@ -162,6 +165,7 @@ async fn assemble(
         trust,
         published,
         agents,
+        keys,
         views,
         store,
         uploads: uploads::Uploads::default(),

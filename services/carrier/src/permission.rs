@@ -1,4 +1,4 @@
-//! Whether the bearer of a Kubernetes token may read a Delivery: the API server says who it is and what it may.
+//! What the bearer of a Kubernetes token may do: the API server says who it is and what it may.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -6,7 +6,22 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 use waybill_crds::Delivery;
 
-/// Whose token this is; `None` when it is nobody's. Nothing about who it is is kept.
+/// A right on a Delivery, as a Role names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Right {
+    pub(crate) verb: &'static str,
+    /// One that no API serves is a right all the same.
+    pub(crate) subresource: Option<&'static str>,
+}
+
+/// To see it.
+pub(crate) const READ: Right = Right { verb: "get", subresource: None };
+/// To declare what no device reported.
+pub(crate) const DECLARE: Right = Right { verb: "create", subresource: Some("declarations") };
+/// To read the notes of declarations.
+pub(crate) const READ_NOTES: Right = Right { verb: "get", subresource: Some("declarations") };
+
+/// Whose token this is; `None` when it is nobody's. Who it is is kept nowhere, but with what they declare.
 pub(crate) async fn whose(client: &Client, token: &str) -> kube::Result<Option<UserInfo>> {
     let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
     let review = TokenReview { spec, ..TokenReview::default() };
@@ -15,12 +30,18 @@ pub(crate) async fn whose(client: &Client, token: &str) -> kube::Result<Option<U
     Ok(status.user.filter(|_| status.authenticated == Some(true)))
 }
 
-/// May this user `get` this Delivery?
-pub(crate) async fn may_read(client: &Client, user: &UserInfo, namespace: &str, name: &str) -> kube::Result<bool> {
+/// Has this user the right to this Delivery? Without a name: to all of the namespace.
+pub(crate) async fn may(
+    client: &Client,
+    user: &UserInfo,
+    right: Right,
+    (namespace, name): (&str, &str),
+) -> kube::Result<bool> {
     let resource = ResourceAttributes {
         group: Some(Delivery::group(&()).into_owned()),
         resource: Some(Delivery::plural(&()).into_owned()),
-        verb: Some("get".to_owned()),
+        subresource: right.subresource.map(str::to_owned),
+        verb: Some(right.verb.to_owned()),
         namespace: Some(namespace.to_owned()),
         name: Some(name.to_owned()),
         ..ResourceAttributes::default()

@@ -10,13 +10,15 @@ use waybill_chassis::jwt::Verifier;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
 use waybill_crds::{Carrier, Delivery, Seller};
-use waybill_protocol::{Log, Trust, Uid, UnixMillis};
+use waybill_protocol::{Author, KeyStatement, Log, Signer, Trust, Uid, UnixMillis};
+use zeroize::Zeroizing;
 
+use crate::declare::STATEMENT;
 use crate::logs::Logs;
 use crate::store::Store;
 use crate::tokens::Pass;
 use crate::uploads::Uploads;
-use crate::views::Views;
+use crate::views::{Views, seed};
 
 /// Shared by all requests.
 pub(crate) type Service = Arc<Shared>;
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     /// The published trust, passed on to agents as it is.
     pub(crate) published: watch::Receiver<Arc<Files>>,
     pub(crate) agents: Verifier<Pass>,
+    /// Its own key and key statement, as they lie in their Secret.
+    pub(crate) keys: watch::Receiver<Arc<Files>>,
     pub(crate) views: Views,
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
@@ -51,6 +55,22 @@ impl Shared {
         let uid = seller.and_then(|seller| seller.metadata.uid.clone());
         let topic = || delivery.status.as_ref()?.topics.as_ref()?.down.split('/').nth(1).map(str::to_owned);
         Uid::new(uid.or_else(topic)?).ok()
+    }
+
+    /// Its own key.
+    pub(crate) fn seed(&self) -> Option<Zeroizing<[u8; 32]>> {
+        seed(&self.keys.borrow())
+    }
+
+    /// As whom it signs what persons declare; `None` until there is a statement that counts now.
+    pub(crate) fn person(&self) -> Option<Signer> {
+        let files = self.keys.borrow().clone();
+        let (seed, statement) = (seed(&files)?, files.get(STATEMENT)?);
+        let trust = self.trust.borrow().clone();
+        let counts = KeyStatement::verify(statement, trust.cas(), now_millis());
+        let ours = counts.is_ok_and(|statement| statement.namespace.as_str() == self.namespace);
+        let signer = Signer::new(statement, &trust, &seed).ok().filter(|_| ours)?;
+        (signer.author() == Author::Person).then_some(signer)
     }
 
     /// Whether the specification names this very Carrier, not just one of its name.

@@ -134,6 +134,11 @@ impl Store {
     }
 }
 
+/// A SHA-256 as it stands in a name: nothing else of what somebody asks for becomes part of a path.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn absent_is_none<T>(found: object_store::Result<T>, verb: &'static str) -> Result<Option<T>, Error> {
     match found {
         Ok(found) => Ok(Some(found)),

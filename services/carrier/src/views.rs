@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
-use waybill_chassis::jwt::{Keys, Refusal, Verifier};
+use waybill_chassis::jwt::{Keys, Refusal, Verifier, fresh_id};
 use zeroize::Zeroizing;
 
 use crate::ring::Ring;
@@ -62,7 +62,7 @@ impl Views {
             iat: now,
             nbf: now,
             exp: expires,
-            jti: format!("{:032x}", rand::random::<u128>()),
+            jti: fresh_id(),
         };
         ring.signer(now).sign(VIEW.kind, &pass).map(|token| Fresh { token, expires })
     }
@@ -104,7 +104,7 @@ async fn turn(ring: Arc<Mutex<Ring>>, mut files: watch::Receiver<Arc<Files>>, ke
     }
 }
 
-fn seed(files: &Files) -> Option<Zeroizing<[u8; 32]>> {
+pub(crate) fn seed(files: &Files) -> Option<Zeroizing<[u8; 32]>> {
     files.get(SEED)?.try_into().ok().map(Zeroizing::new)
 }
 

@@ -15,6 +15,7 @@ use super::problems::{BUSY, PHOTO_REFUSED, PHOTO_TYPE, PHOTO_UNKNOWN, TOO_MANY_P
 use super::problems::{later, of_store, unknown_delivery};
 use crate::photo::{Media, clean};
 use crate::service::{Service, Shared};
+use crate::store::is_hash;
 use crate::view::photos;
 
 /// How many photos a delivery may have, so that no carrier fills the volume.
@@ -127,8 +128,7 @@ pub(super) async fn get(
 }
 
 async fn serve(service: &Shared, uid: &str, hash: &str) -> Result<Response, Problem> {
-    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    for media in Media::ALL.into_iter().filter(|_| is_hash) {
+    for media in Media::ALL.into_iter().filter(|_| is_hash(hash)) {
         let found = service.store.read(&path(uid, hash, media)).await.map_err(|error| of_store(&error))?;
         if let Some((size, bytes)) = found {
             let kind = HeaderValue::from_static(media.content_type());

@@ -20,6 +20,16 @@ pub(super) const CHAIN_GAP: Kind =
     Kind { slug: "chain-gap", title: "Event does not follow the log", status: StatusCode::CONFLICT };
 pub(super) const EVENT_REFUSED: Kind =
     Kind { slug: "event-refused", title: "Event has no place in the log", status: StatusCode::UNPROCESSABLE_ENTITY };
+pub(super) const TOO_MANY_EVENTS: Kind =
+    Kind { slug: "too-many-events", title: "Too many events", status: StatusCode::UNPROCESSABLE_ENTITY };
+pub(super) const DECLARATION_REFUSED: Kind =
+    Kind { slug: "declaration-refused", title: "Declaration not accepted", status: StatusCode::UNPROCESSABLE_ENTITY };
+pub(super) const OUT_OF_PLACE: Kind =
+    Kind { slug: "declaration-out-of-place", title: "Declaration does not fit now", status: StatusCode::CONFLICT };
+pub(super) const NOTE_UNKNOWN: Kind =
+    Kind { slug: "note-unknown", title: "No such note here", status: StatusCode::NOT_FOUND };
+pub(super) const SIGNING_AWAY: Kind =
+    Kind { slug: "identity-unavailable", title: "No identity yet", status: StatusCode::SERVICE_UNAVAILABLE };
 pub(super) const PHOTO_TYPE: Kind =
     Kind { slug: "photo-type", title: "Not a kind of photo", status: StatusCode::UNSUPPORTED_MEDIA_TYPE };
 pub(super) const PHOTO_REFUSED: Kind =

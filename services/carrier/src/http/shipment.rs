@@ -1,7 +1,5 @@
 //! What an agent reports and a viewer reads: `/api/shipment/{upc}`.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -11,19 +9,15 @@ use serde_json::{Value, json};
 use waybill_chassis::jwt::bearer;
 use waybill_chassis::peer::Peer;
 use waybill_chassis::problem::{Checked, Problem};
-use waybill_cluster::custody::{self, AppendError, CARRIER_API_FIELD_MANAGER};
 use waybill_crds::Delivery;
 use waybill_protocol::{Author, Log, SignedEvent, Uid};
 
 use super::access::{Agent, Viewer};
-use super::problems::{BUSY, CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, later};
-use super::problems::{of_cluster, unknown_delivery};
+use super::problems::{CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, unknown_delivery};
+use super::write;
 use crate::report::{Judged, Refused, Report, concerns, judge};
 use crate::service::{Service, Shared};
 use crate::view::view;
-
-/// How often a write is decided anew because somebody else wrote first.
-const ATTEMPTS: u32 = 12;
 
 /// D-17: events of a carrier into the log. All of them or none; what is there already is no error.
 pub(super) async fn post(
@@ -48,51 +42,18 @@ pub(super) async fn post(
     append(&service, &agent.uid, &uid, &events).await
 }
 
-/// Judges and writes, and once more whenever the log moved meanwhile. A refusal is told only when it was judged on what the
-/// API server has, not on what the watch has seen of it.
+/// All of the post or nothing of it.
 async fn append(service: &Shared, carrier: &Uid, uid: &str, events: &[SignedEvent]) -> Result<Response, Problem> {
-    let (mut fresh, mut refused_once) = (false, false);
-    for attempt in 0..ATTEMPTS {
-        let delivery = service.deliveries.get(uid).ok_or_else(unknown_delivery)?;
-        let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
-        if !concerns(&log, carrier, service.names(&delivery, carrier)) {
-            return Err(unknown_delivery());
+    let decide = |delivery: &Delivery, log: &Log| {
+        if !concerns(log, carrier, service.names(delivery, carrier)) {
+            return Err(write::Refused::Always(unknown_delivery()));
         }
-        match judge(&log, carrier, events) {
-            Ok(judged) if judged.new.is_empty() => return Ok(answer(StatusCode::OK, &judged)),
-            Ok(judged) => {
-                let api = service.deliveries.api();
-                let written = custody::append(api, &delivery, &log, &judged.new, CARRIER_API_FIELD_MANAGER).await;
-                match written {
-                    Ok(now) => {
-                        service.deliveries.offer(now);
-                        return Ok(answer(StatusCode::CREATED, &judged));
-                    }
-                    Err(AppendError::Conflict) => tokio::time::sleep(pause(attempt)).await,
-                    // A place this write changes may be gone from a newer object, which reads like a mistake of ours: only
-                    // what is refused again is one.
-                    Err(AppendError::Refused(_)) if !refused_once => refused_once = true,
-                    Err(error) => return Err(failed(&error)),
-                }
-            }
-            Err(refused) if fresh => return Err(refusal(&refused, &log, carrier)),
-            Err(_) => {}
-        }
-        refresh(service, &delivery).await?;
-        fresh = true;
-    }
-    Err(later(BUSY, "others kept writing this delivery's log; send it again"))
-}
-
-async fn refresh(service: &Shared, delivery: &Delivery) -> Result<(), Problem> {
-    let name = delivery.metadata.name.as_deref().unwrap_or_default();
-    let found = service.deliveries.refresh(name).await.map_err(|error| of_cluster(&error))?;
-    found.map(drop).ok_or_else(unknown_delivery)
-}
-
-/// Two who met once do not meet again at the same moment.
-fn pause(attempt: u32) -> Duration {
-    Duration::from_millis(rand::random_range(0..=5 << attempt.min(5)))
+        let judged = judge(log, carrier, events);
+        let judged = judged.map_err(|refused| write::Refused::Now(refusal(&refused, log, carrier)))?;
+        Ok(write::Decided { new: judged.new.clone(), told: judged })
+    };
+    let (status, judged) = write::write(service, uid, decide).await?;
+    Ok(answer(status, &judged))
 }
 
 fn answer(status: StatusCode, judged: &Judged) -> Response {
@@ -102,15 +63,6 @@ fn answer(status: StatusCode, judged: &Judged) -> Response {
         "accepted": judged.taken, "phase": state.phase().as_str(), "stage": stage, "attempt": state.attempt(),
     });
     (status, Json(body)).into_response()
-}
-
-fn failed(error: &AppendError) -> Problem {
-    match error {
-        AppendError::Gone => unknown_delivery(),
-        // It may be there all the same; sent again, it is found.
-        AppendError::Api(error) => of_cluster(error),
-        other => Problem::internal(other),
-    }
 }
 
 fn refusal(refused: &Refused, log: &Log, carrier: &Uid) -> Problem {

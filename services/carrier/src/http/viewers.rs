@@ -1,6 +1,8 @@
 //! How somebody outside the cluster comes to see a delivery: a grant by someone who may read it, exchanged for short view
 //! tokens as often as needed, until it ends or is revoked (D-78).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
@@ -8,14 +10,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use waybill_chassis::jwt::{INVALID, bearer};
 use waybill_chassis::problem::{Checked, Problem};
+use waybill_crds::Delivery;
 use waybill_crds::duration::Duration;
 use waybill_protocol::Uid;
 
-use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, NOT_PERMITTED, of_cluster, of_store, unknown_delivery};
+use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, of_store};
+use super::user::{permitted, user};
 use crate::grants::{self, DEFAULT_LIFE, Grant, LONGEST_LIFE};
-use crate::permission::{may_read, whose};
+use crate::permission::READ;
 use crate::service::{Service, Shared, now};
 use crate::view::time_of;
 
@@ -83,26 +86,12 @@ pub(super) async fn revoke(
 }
 
 /// A Kubernetes token whose bearer may read these Deliveries: of the first `most` with this UPC, those it may, at least
-/// one. Who may not learns nothing about which there are.
+/// one.
 async fn readable(service: &Shared, headers: &HeaderMap, upc: &str, most: usize) -> Result<Vec<Uid>, Problem> {
-    let user = whose(&service.client, bearer(headers)?).await.map_err(|error| of_cluster(&error))?;
-    let user = user.ok_or_else(|| Problem::new(INVALID, "the token is not valid for this request"))?;
-    let may = async |name: &str| {
-        let answer = may_read(&service.client, &user, &service.namespace, name).await;
-        answer.map_err(|error| of_cluster(&error))
-    };
-    let denied = || Problem::new(NOT_PERMITTED, "a grant takes the right to get the Delivery");
-    let deliveries = service.deliveries.by_upc(upc);
-    if deliveries.is_empty() {
-        return Err(if may("").await? { unknown_delivery() } else { denied() });
-    }
-    let mut uids = Vec::new();
-    for delivery in deliveries.iter().take(most) {
-        if may(delivery.metadata.name.as_deref().unwrap_or_default()).await? {
-            uids.extend(Uid::new(delivery.metadata.uid.as_deref().unwrap_or_default()));
-        }
-    }
-    if uids.is_empty() { Err(denied()) } else { Ok(uids) }
+    let user = user(service, headers).await?;
+    let deliveries = permitted(service, &user, READ, (upc, most)).await?;
+    let uid = |delivery: &Arc<Delivery>| Uid::new(delivery.metadata.uid.as_deref().unwrap_or_default());
+    Ok(deliveries.iter().flat_map(uid).collect())
 }
 
 /// A grant as it comes.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod client;
+mod declaring;
 mod domain;
 mod photos;
 mod renewal;

@@ -72,7 +72,7 @@ where
             async |name| enrol::<Carrier>(&namespace, &ca, Role::Carrier, name, json!({"kind": "truck"})).await;
         let (first, second) = (carrier("truck-7").await, carrier("truck-8").await);
         publish(&namespace, &ca, 1, &[]).await;
-        files(dir.path(), &ca);
+        files(dir.path(), &ca, &namespace.name);
         let home = Home { namespace: namespace.clone(), photos, root: dir.path().to_owned() };
         let api = home.start().await;
         let agent = |keys: Somebody| {

@@ -121,7 +121,7 @@ pub(crate) async fn publish(namespace: &Namespace, ca: &Ca, number: u64, revoked
 }
 
 /// The folders the operator mounts.
-pub(crate) fn files(root: &Path, ca: &Ca) {
+pub(crate) fn files(root: &Path, ca: &Ca, namespace: &str) {
     let leaf = ca.leaf("the-carrier-api", Usage::ServerAuth);
     let write = |name: &str, content: &[u8]| {
         let path = root.join(name);
@@ -131,7 +131,9 @@ pub(crate) fn files(root: &Path, ca: &Ca) {
     write("tls/tls.crt", leaf.chain.as_bytes());
     write("tls/tls.key", leaf.key.as_bytes());
     write("tls/ca.crt", ca.pem().as_bytes());
-    write("keys/ed25519.seed", &rand::random::<[u8; 32]>());
+    let own = ca.somebody(Role::CarrierApi, namespace, ACCOUNT, "the-carrier-api");
+    write("keys/ed25519.seed", &own.seed);
+    write("keys/statement", &own.statement);
 }
 
 impl Home {
