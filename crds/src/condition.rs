@@ -58,6 +58,8 @@ types! {
     Delivered,
     /// Delivery: True once what the Delivery asks for as proof is in the log.
     Proven,
+    /// Delivery: True while its Seller cannot go on by itself; absent otherwise. The message says what would help.
+    Hindered,
 }
 
 /// A condition's status.

@@ -44,6 +44,7 @@ pub const DEFAULT_MAX_ATTEMPTS: i32 = 3;
     validation = rules::carrier_may_change(),
     validation = rules::frozen_after_pending("proof"),
     validation = rules::frozen_after_pending("maxAttempts"),
+    validation = rules::forgotten_at_the_end(),
     validation = rules::status_kept(),
     validation = rules::custody_kept(),
     validation = rules::custody_unchanged(),
@@ -58,6 +59,8 @@ pub const DEFAULT_MAX_ATTEMPTS: i32 = 3;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(oldSelf.cancelled) || (has(self.cancelled) && self.cancelled == oldSelf.cancelled)")
     .message("cancelled can't be withdrawn or changed once set").field_path(".cancelled"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.countersigned) || (has(self.countersigned) && oldSelf.countersigned.all(id, id in self.countersigned))")
+    .message("countersigned only grows: what was confirmed can't be withdrawn").field_path(".countersigned"))]
 pub struct DeliverySpec {
     /// The parcel's code: the key of its order, and what its label carries. Letters, digits, `.`, `_` and `-`, at most 64.
     /// Never changes; unique among the unfinished Deliveries of the namespace. Example: `UPC_1`.
@@ -99,6 +102,20 @@ pub struct DeliverySpec {
     /// signs the hand-over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over: Option<bool>,
+    /// For a Seller with `handOver: manual`: set it to `true` once a parcel that was sent back is here again. The Seller then
+    /// signs that it has received it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_received: Option<bool>,
+    /// The ids of declarations in the log (`event: Declared`) that the Seller's people confirm: the Seller countersigns them, and
+    /// only then do they count. Nothing on this list can be withdrawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 64), regex(pattern = "^[0-9a-f]{64}$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub countersigned: Vec<String>,
+    /// `true`: the order is to be forgotten. Possible once the Delivery is finished; can't be withdrawn. Delete the order itself
+    /// too: once it is gone the Seller signs `Forgotten`, and has the carrier's agent wipe what it holds. The proof stays valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<bool>,
 }
 
 fn default_max_attempts() -> i32 {
@@ -118,6 +135,9 @@ impl Default for DeliverySpec {
             share: None,
             ttl_after_finished: None,
             handed_over: None,
+            return_received: None,
+            countersigned: Vec::new(),
+            forgotten: None,
         }
     }
 }
@@ -225,7 +245,7 @@ pub struct DeliveryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
     /// `Admitted` and its consequence `Ready` (both ends are provisioned); `Accepted`, `PickedUp`, `Delivered` and `Proven`
-    /// as the log says; `Reconciling` and `Stalled` only while true.
+    /// as the log says; `Hindered`, `Reconciling` and `Stalled` only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::condition::schema")]
     pub conditions: Vec<Condition>,

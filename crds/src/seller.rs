@@ -62,8 +62,9 @@ pub struct SellerSpec {
     /// `true`: no new Deliveries are admitted and nothing is released; what is under way waits.
     #[serde(default)]
     pub suspended: bool,
-    /// How a parcel is handed to the carrier. `auto`: as soon as the carrier has accepted the job. `manual`: once someone
-    /// has set `spec.handedOver: true` on the Delivery.
+    /// How a parcel is handed to the carrier, and taken back. `auto`: as soon as the carrier has accepted the job, or says that
+    /// it gave the parcel back. `manual`: once someone has set `spec.handedOver: true`, or `spec.returnReceived: true`, on the
+    /// Delivery.
     #[serde(default)]
     pub hand_over: HandOver,
     /// How long a Delivery of this Seller may stand still before it is reported as Stalled. The operator's own setting
@@ -71,6 +72,11 @@ pub struct SellerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = within("duration(self) >= duration('1m')", "stallAfter must be at least 1m"))]
     pub stall_after: Option<Duration>,
+    /// How long a parcel lies where the recipient can fetch it, before it is called back. A week unless you say otherwise.
+    /// Example: `72h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = within("duration(self) >= duration('1m')", "collectWithin must be at least 1m"))]
+    pub collect_within: Option<Duration>,
 }
 
 /// How a parcel is handed to the carrier.

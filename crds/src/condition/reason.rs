@@ -111,12 +111,22 @@ reasons! {
     OrderUnknown,
     /// The order system at `spec.url` does not answer, or not as it should.
     OrdersUnreachable,
+    /// The order changed too often, or is another one each time it is read: nothing of it is released until it stays.
+    AddressUnstable,
+    /// `spec.forgotten` is set and the order is still there: delete it.
+    OrderNotDeleted,
     /// `spec.url` is not on the list of order systems the chart allows.
     OrdersUrlForbidden,
 
     // The parcel's own way; also the reasons of the conditions Accepted, PickedUp, Delivered and Proven.
     /// Nobody has accepted the job yet.
     AwaitingAcceptance,
+    /// The carrier's agent does not take the job; the message has its reason.
+    CarrierDeclined,
+    /// No key statement of a participant counts now: it expired, or is not there yet. Its agent has to renew it.
+    KeyNotCurrent,
+    /// A participant's key is another one than the log knows, and the old one has not signed the change.
+    KeyRotated,
     /// A carrier's agent has accepted the job.
     Accepted,
     /// Accepted, but the parcel is not handed over yet.
@@ -139,6 +149,14 @@ reasons! {
     Damaged,
     /// The parcel was reported lost.
     Lost,
+    /// Nobody fetched the parcel in time.
+    NotCollected,
+    /// The carrier says it gave the parcel back: set `spec.returnReceived: true` once it is there.
+    AwaitingReturn,
+    /// `spec.countersigned` names something the Seller does not countersign; the message says why.
+    CountersignRefused,
+    /// The API server refuses what the Seller wants to add to the log.
+    LogRefused,
     /// The parcel is on its way back.
     ReturnToSender,
     /// The parcel is back with the seller.

@@ -32,6 +32,25 @@ pub(super) fn frozen_after_pending(field: &str) -> Rule {
     )
 }
 
+/// Asked at creation too: what has not begun has nothing to forget.
+pub(super) fn forgotten_at_the_end() -> Rule {
+    let asked = |whose: &str| format!("(has({whose}.spec.forgotten) && {whose}.spec.forgotten)");
+    let (before, terminal) = ("oldSelf.value()", list(Phase::ALL.into_iter().filter(|phase| phase.terminal())));
+    Rule {
+        optional_old_self: Some(true),
+        ..forbid(
+            ".spec.forgotten",
+            format!(
+                "{now} ? (oldSelf.hasValue() && ({then} || (has({before}.status) && {before}.status.phase in {terminal}))) \
+                 : !(oldSelf.hasValue() && {then})",
+                now = asked("self"),
+                then = asked(before),
+            ),
+            "forgotten may be set only once the Delivery is finished, and can't be withdrawn".into(),
+        )
+    }
+}
+
 pub(super) fn status_kept() -> Rule {
     forbid(".status", "!has(oldSelf.status) || has(self.status)".into(), "status can't be removed".into())
 }

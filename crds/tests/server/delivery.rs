@@ -12,6 +12,7 @@ async fn a_complete_specification_is_taken_and_nonsense_is_refused() {
             "proof": {"photo": true, "scan": false}, "maxAttempts": 10, "share": {"location": "coarse"},
             "window": {"from": "2026-12-01T09:00:00Z", "to": "2026-12-01T13:00:00+01:00"},
             "cancelled": {"reason": "recipientRequest"}, "ttlAfterFinished": "720h", "handedOver": true,
+            "returnReceived": true, "countersigned": ["ab".repeat(32)],
         });
         let created = room.try_create::<Delivery>(&with(delivery("upc-1"), complete.clone())).await.unwrap();
         for (field, value) in complete.as_object().unwrap() {
@@ -31,6 +32,14 @@ async fn a_complete_specification_is_taken_and_nonsense_is_refused() {
             (json!({"share": {"location": "street"}}), r#"supported values: "none", "coarse", "exact""#),
             (json!({"cancelled": {"reason": "because"}}), "supported values"),
             (json!({"cancelled": {}}), "cancelled.reason: Required value"),
+            (json!({"countersigned": ["AB".repeat(32)]}), "should match"),
+            (json!({"countersigned": ["ab"]}), "should match"),
+            (
+                json!({"countersigned": (0..17).map(|n| format!("{n:064x}")).collect::<Vec<_>>()}),
+                "must have at most 16",
+            ),
+            (json!({"countersigned": ["ab".repeat(32), "ab".repeat(32)]}), "Duplicate value"),
+            (json!({"forgotten": true}), "forgotten may be set only once the Delivery is finished"),
             (json!({"ttlAfterFinished": "forever"}), "such as 72h, 1h30m or 45s"),
             (json!({"window": {"from": "tomorrow", "to": "2026-12-01T12:00:00Z"}}), "window.from"),
             (
@@ -128,6 +137,48 @@ async fn a_cancellation_is_not_withdrawn() {
         for change in [cancel(json!(null)), cancel(json!({"reason": "other"}))] {
             let answer = room.merge::<Delivery>("upc-1", &change).await;
             refused(answer, "cancelled can't be withdrawn or changed once set");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_countersigned_stays_on_the_list() {
+    in_room("what_was_countersigned_stays_on_the_list", async |room| {
+        room.create::<Delivery>(&delivery("upc-1")).await;
+        let (one, two) = ("1".repeat(64), "2".repeat(64));
+        let list = |ids: Value| json!({"spec": {"countersigned": ids}});
+        room.merge::<Delivery>("upc-1", &list(json!([one]))).await.unwrap();
+        room.merge::<Delivery>("upc-1", &list(json!([one, two]))).await.unwrap();
+        for change in [json!([one]), json!([two, "3".repeat(64)]), json!([]), json!(null)] {
+            refused(room.merge::<Delivery>("upc-1", &list(change)).await, "countersigned only grows");
+        }
+        room.merge::<Delivery>("upc-1", &json!({"spec": {"returnReceived": true}})).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_forgotten_only_once_it_is_finished_and_for_good() {
+    in_room("a_delivery_is_forgotten_only_once_it_is_finished", async |room| {
+        let forget = |asked: Value| json!({"spec": {"forgotten": asked}});
+        let rule = "forgotten may be set only once the Delivery is finished, and can't be withdrawn";
+        room.create::<Delivery>(&delivery("untouched")).await;
+        refused(room.merge::<Delivery>("untouched", &forget(json!(true))).await, rule);
+        room.merge::<Delivery>("untouched", &forget(json!(false))).await.unwrap();
+        for phase in Phase::ALL {
+            let name = in_phase(&room, phase).await;
+            if !phase.terminal() {
+                refused(room.merge::<Delivery>(&name, &forget(json!(true))).await, rule);
+                continue;
+            }
+            room.merge::<Delivery>(&name, &forget(json!(true))).await.unwrap_or_else(|why| panic!("{phase}: {why}"));
+            for withdrawn in [json!(false), json!(null)] {
+                refused(room.merge::<Delivery>(&name, &forget(withdrawn)).await, rule);
+            }
+            // Whatever else is written afterwards is not in the way of it, a correction included.
+            room.merge::<Delivery>(&name, &json!({"spec": {"ttlAfterFinished": "1h"}})).await.unwrap();
+            room.append(&name, &[event("Seller", 1, "Forgotten")]).await.unwrap();
         }
     })
     .await;

@@ -104,12 +104,14 @@ async fn nonsense_is_refused_in_one_sentence() {
 #[tokio::test]
 async fn a_seller_says_how_it_hands_over_and_when_it_stalls() {
     in_room("a_seller_says_how_it_hands_over", async |room| {
-        accepts(&room, &[json!({"handOver": "manual", "stallAfter": "6h", "suspended": true})]).await;
+        accepts(&room, &[json!({"handOver": "manual", "stallAfter": "6h", "collectWithin": "72h", "suspended": true})])
+            .await;
         refuses(
             &room,
             &[
                 (json!({"handOver": "Auto"}), r#"supported values: "auto", "manual""#),
                 (json!({"stallAfter": "10s"}), "stallAfter must be at least 1m"),
+                (json!({"collectWithin": "10s"}), "collectWithin must be at least 1m"),
             ],
         )
         .await;
