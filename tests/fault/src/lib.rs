@@ -2,6 +2,7 @@
 //! again alone. Services are processes of the one binary, the API server and the broker are real; what is checked is read
 //! from the custody log by the protocol's own rules, never from what a service says about itself.
 //!
+//! - [`hostile`]: a broker that lies.
 //! - [`world`]: everything around and in one run, and a hand on each part of it.
 
 // A harness that unwraps fails where its assumption does.
@@ -9,6 +10,8 @@
 
 #[path = "../../../services/cluster/tests/server/domain.rs"]
 mod domain;
+#[allow(dead_code, reason = "for tests")]
+pub(crate) mod hostile;
 #[path = "../../../services/broker/tests/broker/mosquitto.rs"]
 #[allow(dead_code, reason = "shared with the broker's tests")]
 mod mosquitto;
