@@ -9,6 +9,7 @@ mod cluster;
 mod deliveries;
 mod example;
 mod follow;
+mod journeys;
 mod process;
 mod raw;
 mod report;
@@ -47,12 +48,20 @@ struct Args {
     /// How many rounds the two brokers are measured, in turn.
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// How many plain deliveries go all the way one after another.
+    #[arg(long, default_value_t = 40)]
+    singles: usize,
+    /// How many go all the way at once.
+    #[arg(long, default_value_t = 500)]
+    burst: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Figure {
     /// `kubectl apply` of the example until both ends are ready.
     Example,
+    /// From apply to Delivered: one after another, and hundreds at once.
+    Journeys,
     /// Create to Ready, idling, memory, restart.
     Deliveries,
     /// Certificates of external carriers.
@@ -62,7 +71,7 @@ enum Figure {
 }
 
 impl Figure {
-    const ALL: [Self; 4] = [Self::Example, Self::Deliveries, Self::Certificates, Self::Broker];
+    const ALL: [Self; 5] = [Self::Example, Self::Journeys, Self::Deliveries, Self::Certificates, Self::Broker];
 }
 
 impl std::fmt::Display for Figure {
@@ -97,6 +106,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     let setting = Setting::prepare(kubeconfig, &args.namespace, report).await?;
     if asked(Figure::Example) {
         example::measure(&setting, kubeconfig, report).await.context("the example's figure")?;
+    }
+    if asked(Figure::Journeys) {
+        journeys::measure(&setting, args.singles, args.burst, report).await.context("the journeys' figures")?;
     }
     if asked(Figure::Deliveries) {
         deliveries::measure(&setting, args.deliveries, args.idle, report).await.context("the Deliveries' figures")?;
