@@ -2,7 +2,8 @@
 # Several clusters live side by side: make up WAYBILL_CLUSTER=name
 export WAYBILL_CLUSTER
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs kubeconfig test lint bench images crds install.yaml
+export FAULT_FLAGS
+.PHONY: help up down status logs kubeconfig test fault lint bench images crds install.yaml
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ kubeconfig: ## the path of the running cluster's kubeconfig (make -s kubeconfig)
 
 test: ## every test, against a cluster of its own
 	@scripts/test
+
+fault: ## deliveries × faults by the thousand; again: make fault FAULT_FLAGS="--seed N --plan K"
+	@scripts/fault $${FAULT_FLAGS:---plans 5000}
 
 lint: ## formatting, clippy, dependencies, chart, generated files
 	@scripts/lint

@@ -24,6 +24,13 @@ pub fn kill(part: &str) {
     tool(&["kill", part]);
 }
 
+/// The process of one part of the node, as it is now.
+pub fn pid(part: &str) -> u32 {
+    let processes = tool(&["pids"]);
+    let found = processes.lines().find_map(|line| line.strip_prefix(part)?.strip_prefix(' ')?.parse().ok());
+    found.unwrap_or_else(|| panic!("no {part} among {processes}"))
+}
+
 /// The API server's audit log since the node was made, a JSON object a line; what was rotated away comes first.
 pub fn audit_log() -> String {
     let newest = PathBuf::from(audit_path());

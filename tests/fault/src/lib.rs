@@ -4,16 +4,27 @@
 //!
 //! - [`hostile`]: a broker that lies.
 //! - [`world`]: everything around and in one run, and a hand on each part of it.
+//! - [`parcel`] × [`fault`] = [`plan`]: what is drawn. `round`: one fault played. [`end`]: what a log may and must come to.
+//! - `run`, `report`: all of it.
 
 // A harness that unwraps fails where its assumption does.
 #![allow(clippy::unwrap_used, reason = "a harness that unwraps fails where it should")]
 
 #[path = "../../../services/cluster/tests/server/domain.rs"]
 mod domain;
+pub(crate) mod end;
+pub(crate) mod fault;
 #[allow(dead_code, reason = "for tests")]
 pub(crate) mod hostile;
 #[path = "../../../services/broker/tests/broker/mosquitto.rs"]
 #[allow(dead_code, reason = "shared with the broker's tests")]
 mod mosquitto;
-#[allow(dead_code, reason = "what plans do not use yet, tests of single services do")]
+pub(crate) mod parcel;
+pub(crate) mod plan;
+mod report;
+mod round;
+mod run;
+#[allow(dead_code, reason = "what plans do not use, tests of single services do")]
 pub(crate) mod world;
+
+pub use run::{Args, run};

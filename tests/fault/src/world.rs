@@ -14,6 +14,7 @@ pub(crate) mod files;
 pub(crate) mod follow;
 pub(crate) mod process;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -95,7 +96,25 @@ pub(crate) struct World {
     pub(crate) agents: Vec<Agent>,
     /// What is seen of the Deliveries, always.
     pub(crate) following: Following,
+    ports: Ports,
     files: TempDir,
+}
+
+/// Ports of a world's own address, each given once.
+struct Ports {
+    ip: Ipv4Addr,
+    given: BTreeSet<SocketAddr>,
+}
+
+impl Ports {
+    fn next(&mut self) -> SocketAddr {
+        loop {
+            let free = TcpListener::bind((self.ip, 0)).unwrap().local_addr().unwrap();
+            if self.given.insert(free) {
+                return free;
+            }
+        }
+    }
 }
 
 impl World {
@@ -111,10 +130,12 @@ impl World {
         cluster::kubeconfig(&namespace.name, cluster::SELLER, &at("seller.kubeconfig"));
         cluster::kubeconfig(&namespace.name, cluster::CARRIER_API, &at("api.kubeconfig"));
         let broker = Mosquitto::prepare_at(ip, &at("broker/run"), &at("broker/own"));
-        let carrier_api_at = free_port(ip);
+        let mosquittos = [broker.ports.sellers, broker.ports.carriers, broker.ports.admin];
+        let mut ports = Ports { ip, given: mosquittos.into() };
+        let carrier_api_at = ports.next();
         let routes =
             Routes { sellers: broker.ports.sellers, carriers: broker.ports.carriers, carrier_api: carrier_api_at };
-        let carrier_api = carrier_api(&namespace.name, files.path(), carrier_api_at);
+        let carrier_api = carrier_api(&namespace.name, files.path(), [carrier_api_at, ports.next()]);
         let following = Following::begin(&namespace);
         let (authorities, sellers, agents) = (vec![ca], Vec::new(), Vec::new());
         let mut world = Self {
@@ -129,6 +150,7 @@ impl World {
             carrier_api_at,
             agents,
             following,
+            ports,
             files,
         };
         for index in 0..setting.sellers {
@@ -191,6 +213,22 @@ impl World {
         said.chain([("mosquitto".to_owned(), self.broker.log())]).collect()
     }
 
+    /// Names of those who ended without having been killed.
+    pub(crate) fn ended(&mut self) -> Vec<String> {
+        self.processes().filter_map(|process| process.has_ended().then(|| process.name.clone())).collect()
+    }
+
+    /// Kills everything.
+    pub(crate) fn stop(&mut self) {
+        self.processes().for_each(Process::kill);
+        self.broker.kill();
+    }
+
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        let agents = self.agents.iter_mut().map(|agent| &mut agent.process);
+        self.sellers.iter_mut().chain([&mut self.carrier_api]).chain(agents)
+    }
+
     fn issuing(&self) -> Authorities<'_> {
         Authorities { issuer: self.authorities.last().unwrap(), all: self.authorities.iter().collect() }
     }
@@ -210,6 +248,15 @@ impl World {
         // First everybody trusts the new one, then somebody shows a certificate of it.
         cluster::publish_trust(&self.namespace, &self.bundle()).await;
         self.write_trust();
+        self.write_identities().await;
+    }
+
+    /// Carriers get new keys, each stated for its uid.
+    pub(crate) async fn rotate_keys(&mut self) {
+        let ca = self.authorities.last().unwrap();
+        for agent in &mut self.agents {
+            agent.keys = ca.renewed(&agent.keys);
+        }
         self.write_identities().await;
     }
 
@@ -255,8 +302,8 @@ impl World {
         }
     }
 
-    fn a_seller(&self, index: usize) -> Process {
-        let (name, api) = (format!("seller-{index}"), free_port(self.ip));
+    fn a_seller(&mut self, index: usize) -> Process {
+        let (name, api, probes) = (format!("seller-{index}"), self.ports.next(), self.ports.next());
         let path = |name: &str| self.at(&format!("seller/{name}")).display().to_string();
         let line = [
             ("--namespace", self.namespace.name.clone()),
@@ -271,16 +318,16 @@ impl World {
             ("--listen", api.to_string()),
         ];
         let kubeconfig = self.at("seller.kubeconfig").display().to_string();
-        Process::new(&name, words("seller", &line), free_port(self.ip), self.at(&format!("logs/{name}")))
+        Process::new(&name, words("seller", &line), probes, self.at(&format!("logs/{name}")))
             .with("KUBECONFIG", &kubeconfig)
     }
 
-    async fn an_agent(&self, character: &Character) -> Agent {
+    async fn an_agent(&mut self, character: &Character) -> Agent {
         let Character { name, kind, camera, script, pace } = character;
         let spec = json!({"kind": kind, "camera": camera});
         let ca = self.authorities.last().unwrap();
         let keys = cluster::enrol::<Carrier>(&self.namespace, ca, Role::Carrier, name, spec).await;
-        let home = self.at(name);
+        let (home, probes) = (self.at(name), self.ports.next());
         std::fs::create_dir_all(home.join("journal")).unwrap();
         let path = |name: &str| home.join(name).display().to_string();
         let line = [
@@ -293,13 +340,12 @@ impl World {
             ("--pace", (*pace).to_owned()),
             ("--script", script.to_string()),
         ];
-        let process =
-            Process::new(name, words("transport", &line), free_port(self.ip), self.at(&format!("logs/{name}")));
+        let process = Process::new(name, words("transport", &line), probes, self.at(&format!("logs/{name}")));
         Agent { character: character.clone(), keys, process, home }
     }
 }
 
-fn carrier_api(namespace: &str, files: &Path, at: SocketAddr) -> Process {
+fn carrier_api(namespace: &str, files: &Path, [at, probes]: [SocketAddr; 2]) -> Process {
     let path = |name: &str| files.join("api").join(name).display().to_string();
     let line = [
         ("--namespace", namespace.to_owned()),
@@ -310,7 +356,7 @@ fn carrier_api(namespace: &str, files: &Path, at: SocketAddr) -> Process {
         ("--listen", at.to_string()),
     ];
     let kubeconfig = files.join("api.kubeconfig").display().to_string();
-    Process::new("carrier-api", words("carrier-api", &line), free_port(at.ip()), files.join("logs/carrier-api"))
+    Process::new("carrier-api", words("carrier-api", &line), probes, files.join("logs/carrier-api"))
         .with("KUBECONFIG", &kubeconfig)
 }
 
@@ -319,14 +365,10 @@ fn words(program: &str, line: &[(&str, String)]) -> Vec<String> {
     std::iter::once(program.to_owned()).chain(flags).collect()
 }
 
-/// An address of the loopback network that nobody else has: its ports are free as long as this world lasts.
+/// An address of the loopback network that nobody else has: its ports are free as long as its world lasts.
 fn own_address() -> Ipv4Addr {
     let [a, b, c]: [u8; 3] = rand::random();
     Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254))
-}
-
-fn free_port(ip: impl Into<std::net::IpAddr>) -> SocketAddr {
-    TcpListener::bind((ip.into(), 0)).unwrap().local_addr().unwrap()
 }
 
 #[cfg(test)]

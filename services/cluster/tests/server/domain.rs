@@ -86,6 +86,17 @@ impl Ca {
         Somebody { signer, statement: bytes, ..somebody.clone() }
     }
 
+    /// The same somebody with new keys.
+    pub(crate) fn renewed(&self, somebody: &Somebody) -> Somebody {
+        let before = somebody.signer.statement();
+        let mut fresh =
+            self.somebody(before.role, before.namespace.as_str(), before.name.as_str(), before.uid.as_str());
+        for _ in 1..=before.epoch {
+            fresh = self.restate(&fresh);
+        }
+        fresh
+    }
+
     fn sign(&self, statement: &KeyStatement) -> Vec<u8> {
         let unsigned = statement.to_be_signed(self.issuer.der()).unwrap();
         unsigned.assemble(&self.key.sign(&unsigned.bytes()))

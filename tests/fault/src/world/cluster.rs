@@ -132,7 +132,8 @@ pub(crate) async fn deliver(namespace: &Namespace, spec: &Value, ends: [&Somebod
                         "status": {"conditions": ready, "topics": topics}});
     let params = PatchParams::apply("waybill-operator").force();
     let api: Api<Delivery> = Api::namespaced(operator(namespace), &namespace.name);
-    api.patch_status(&name, &params, &Patch::Apply(status)).await.unwrap()
+    let patch = Patch::Apply(status);
+    eventually(&name, SOON, || api.patch_status(&name, &params, &patch)).await
 }
 
 /// An object no operator touches. Right after its definition is established, a server may still not know it.

@@ -14,20 +14,23 @@ use waybill_e2e::Namespace;
 
 type Seen = BTreeMap<String, Arc<Delivery>>;
 
-/// Watches until it is dropped.
+/// Watches until it and all its clones are dropped.
+#[derive(Clone)]
 pub(crate) struct Following {
     seen: watch::Receiver<Seen>,
     /// What should never happen to a log, in words.
     wrongs: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
+    _task: Arc<Task>,
 }
+
+struct Task(JoinHandle<()>);
 
 impl Following {
     pub(crate) fn begin(namespace: &Namespace) -> Self {
         let (sender, seen) = watch::channel(Seen::new());
         let wrongs = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(follow(namespace.clone(), sender, wrongs.clone()));
-        Self { seen, wrongs, task }
+        Self { seen, wrongs, _task: Arc::new(Task(task)) }
     }
 
     /// The Delivery as it was last seen.
@@ -52,9 +55,9 @@ impl Following {
     }
 }
 
-impl Drop for Following {
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 

@@ -78,7 +78,7 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
             kill_process(Pid::from_child(child), signal).unwrap();
         }
@@ -86,6 +86,11 @@ impl Process {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// It was started, not killed, and is not there.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
     }
 
     /// Waits until it says that it is well.
@@ -111,6 +116,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            eprintln!("{} said last:\n{}", self.name, last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
     }
 }
 
