@@ -110,3 +110,11 @@ pub struct SellerStatus {
     #[schemars(length(max = 4096), regex(pattern = "^[A-Za-z0-9+/]*={0,2}$"))]
     pub key_statement: Option<String>,
 }
+
+/// Whether an order system may be asked: `https://a/b` is below `https://a/b` and `https://a`, but not below `https://a/bc`, nor is
+/// `https://a.evil` below `https://a`. Asked by whoever reads orders, not only by whoever admits the Seller.
+pub fn url_is_allowed(url: &str, allowed: &[String]) -> bool {
+    allowed.iter().map(|prefix| prefix.trim().trim_end_matches('/')).any(|prefix| {
+        !prefix.is_empty() && url.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}

@@ -114,6 +114,7 @@ async fn work(
             lease: LEASE.to_owned(),
             identity: holder,
             field_manager: context::FIELD_MANAGER,
+            address: None,
         };
         tasks.spawn(lease::campaign(client, candidate, leads, resign.clone()));
         tasks.spawn(show_leading(follow.clone(), context.metrics.clone()));

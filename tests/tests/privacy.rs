@@ -43,7 +43,7 @@ async fn no_part_of_an_order_shows_anywhere_but_in_its_secret() {
 async fn a_malformed_order_is_named_but_not_shown() {
     in_namespace("malformed", &[], |namespace| async move {
         let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-shop"},
-                          "stringData": {"upc-1": "country: [MARKER-country", "upc-2": objects::order("upc-2")}});
+                          "stringData": {"upc-1": "country: [MARKER-country"}});
         apply::<Secret>(&namespace, &body).await.expect("a Secret");
         let seller =
             json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": "shop"}, "spec": {}});

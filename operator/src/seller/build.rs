@@ -56,6 +56,7 @@ fn program<'a>(seller: &Valid, settings: &'a Args, made: &Made) -> Program<'a> {
             ("WAYBILL_NAME", seller.known.name.clone()),
             ("WAYBILL_UID", seller.known.uid.clone()),
             ("WAYBILL_BROKER", broker::for_sellers(settings)),
+            ("WAYBILL_ORDER_URLS", settings.order_urls.join(",")),
             ("WAYBILL_SELLER_API", format!("https://{}.{}.svc:{PORT}", made.name, made.namespace)),
         ],
         env_from: None,

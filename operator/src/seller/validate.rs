@@ -1,6 +1,7 @@
 //! A Seller's specification, read once into what the builders need. Pure.
 
 use kube::ResourceExt;
+use waybill_crds::seller::url_is_allowed;
 use waybill_crds::{Reason, Seller};
 
 use crate::args::Args;
@@ -31,7 +32,7 @@ pub(super) fn validate(seller: &Seller, known: Known, settings: &Args) -> Valid 
 
 fn orders(seller: &Seller, allowed: &[String]) -> Orders {
     match (&seller.spec.url, &seller.spec.orders) {
-        (Some(url), _) if allowed.iter().any(|prefix| is_below(url, prefix)) => Orders::Url(url.clone()),
+        (Some(url), _) if url_is_allowed(url, allowed) => Orders::Url(url.clone()),
         (Some(url), _) => Orders::Refused {
             reason: Reason::OrdersUrlForbidden,
             message: format!(
@@ -46,12 +47,6 @@ fn orders(seller: &Seller, allowed: &[String]) -> Orders {
         }
         (None, None) => Orders::Secrets(vec![format!("orders-{}", seller.name_any())]),
     }
-}
-
-/// `https://a/b` is below `https://a/b` and `https://a`, but not below `https://a/bc` nor is `https://a.evil` below `https://a`.
-fn is_below(url: &str, prefix: &str) -> bool {
-    let prefix = prefix.trim().trim_end_matches('/');
-    !prefix.is_empty() && url.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

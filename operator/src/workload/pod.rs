@@ -177,17 +177,9 @@ impl Program<'_> {
             let (variable, path, _) = mount.parts();
             Some(plain(variable?, &path))
         }));
-        env.push(EnvVar {
-            name: "WAYBILL_POD".into(),
-            value_from: Some(EnvVarSource {
-                field_ref: Some(ObjectFieldSelector {
-                    api_version: Some("v1".into()),
-                    field_path: "metadata.name".into(),
-                }),
-                ..EnvVarSource::default()
-            }),
-            ..EnvVar::default()
-        });
+        env.push(of_pod("WAYBILL_POD", "metadata.name"));
+        // What serves may be asked for by its like.
+        env.extend(self.port.map(|_| of_pod("WAYBILL_POD_IP", "status.podIP")));
         env.extend([plain("WAYBILL_LOG", &log.filter), plain("WAYBILL_LOG_FORMAT", &format)]);
         env
     }
@@ -226,6 +218,12 @@ impl Program<'_> {
             claims: None,
         }
     }
+}
+
+fn of_pod(name: &str, field: &str) -> EnvVar {
+    let field_ref = ObjectFieldSelector { api_version: Some("v1".into()), field_path: field.into() };
+    let source = EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
 fn plain(name: &str, value: &str) -> EnvVar {

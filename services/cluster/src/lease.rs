@@ -6,6 +6,8 @@
 //! A Lease is no fence: a request under way may still arrive after it ended. That is safe because every write of ours is an apply
 //! under a fixed name, a creation under a fixed name, or carries a resource version.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -30,6 +32,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The annotation with the holder's address.
+const ADDRESS: &str = "waybill.dev/address";
+
 /// Whom to elect, and where.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -39,6 +44,8 @@ pub struct Candidate {
     /// Unique among the replicas.
     pub identity: String,
     pub field_manager: &'static str,
+    /// Where the others reach this replica while it leads; it is written on the Lease.
+    pub address: Option<SocketAddr>,
 }
 
 /// Takes part until `shutdown`, then gives the Lease back. `leads` shows whether this replica leads now.
@@ -75,6 +82,12 @@ fn show(leads: &watch::Sender<bool>, now: bool) {
 /// Who holds a Lease.
 pub fn holder(lease: Option<&Lease>) -> Option<&str> {
     lease?.spec.as_ref()?.holder_identity.as_deref().filter(|name| !name.is_empty())
+}
+
+/// Where its holder is reached.
+pub fn address(lease: Option<&Lease>) -> Option<SocketAddr> {
+    holder(lease)?;
+    lease?.metadata.annotations.as_ref()?.get(ADDRESS)?.parse().ok()
 }
 
 /// A candidate and the Leases it writes.
@@ -121,7 +134,10 @@ impl Me {
     /// Only on the very state that was judged; who loses the race looks again.
     async fn write(&self, judged: &Lease, spec: serde_json::Value) -> Result<Turn, kube::Error> {
         let version = &judged.metadata.resource_version;
-        let patch = json!({ "metadata": { "resourceVersion": version }, "spec": spec });
+        let mut patch = json!({ "metadata": { "resourceVersion": version }, "spec": spec });
+        if let Some(annotations) = self.annotations() {
+            patch["metadata"]["annotations"] = json!(annotations);
+        }
         let params = PatchParams { field_manager: Some(self.candidate.field_manager.into()), ..PatchParams::default() };
         match self.leases.patch(&self.candidate.lease, &params, &Patch::Merge(&patch)).await {
             Ok(_) => Ok(Turn::Lead),
@@ -130,10 +146,18 @@ impl Me {
         }
     }
 
+    fn annotations(&self) -> Option<BTreeMap<String, String>> {
+        self.candidate.address.map(|address| BTreeMap::from([(ADDRESS.to_owned(), address.to_string())]))
+    }
+
     async fn create(&self) -> Result<Turn, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let lease = Lease {
-            metadata: ObjectMeta { name: Some(self.candidate.lease.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.candidate.lease.clone()),
+                annotations: self.annotations(),
+                ..ObjectMeta::default()
+            },
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.candidate.identity.clone()),
                 acquire_time: Some(now.clone()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
@@ -75,6 +76,7 @@ pub struct Party<K> {
 #[derive(Debug, Clone)]
 pub struct Participants<K: Participant> {
     objects: Objects<K>,
+    api: Api<K>,
     trust: watch::Receiver<Trust>,
     revocations: Revocations,
 }
@@ -83,7 +85,7 @@ impl<K: Participant> Participants<K> {
     /// Follows everybody of this kind in `namespace`.
     pub fn follow(client: Client, namespace: &str, trust: watch::Receiver<Trust>, revocations: Revocations) -> Self {
         let api = Api::<K>::namespaced(client, namespace);
-        Self { objects: Objects::follow(api, watcher::Config::default()), trust, revocations }
+        Self { objects: Objects::follow(api.clone(), watcher::Config::default()), api, trust, revocations }
     }
 
     /// The object with this name, whatever its keys.
@@ -94,6 +96,13 @@ impl<K: Participant> Participants<K> {
     /// The object with this uid, whatever its keys.
     pub fn object_of(&self, uid: &str) -> Option<Arc<K>> {
         self.objects.get(uid)
+    }
+
+    /// The uid of whoever stands under this name by the word of the API server itself: the watch may be late. None where nobody
+    /// does. A list by name, because whoever may watch may list.
+    pub async fn look_up(&self, name: &str) -> kube::Result<Option<String>> {
+        let found = self.api.list_metadata(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
+        Ok(found.items.into_iter().find_map(|object| object.metadata.uid))
     }
 
     /// Whoever stands under this name, with keys that count at `now`.

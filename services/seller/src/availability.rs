@@ -32,11 +32,16 @@ pub fn wanted(seller: &Seller, book: &Book, asked: &Health) -> Wanted {
             let names = secret_names(&seller.name_any(), &seller.spec).join(", ");
             (Status::True, Reason::OrdersRead, format!("orders are read from {names}"))
         }
-        faults => {
-            let missing = faults.iter().any(|fault| fault.cause == FaultCause::Missing);
-            let reason = if missing { Reason::OrdersMissing } else { Reason::OrderMalformed };
-            (Status::False, reason, book.complaint())
+        faults if faults.iter().any(|fault| fault.cause == FaultCause::Missing) => {
+            (Status::False, Reason::OrdersMissing, book.complaint())
         }
+        // Its Delivery says it too; all others go on.
+        _ if !book.is_empty() => (
+            Status::True,
+            Reason::OrdersRead,
+            format!("{} orders are read, not those at fault: {}", book.len(), book.complaint()),
+        ),
+        _ => (Status::False, Reason::OrderMalformed, book.complaint()),
     };
     let observed_generation = seller.metadata.generation;
     Wanted { type_: ConditionType::OrdersAvailable, status, reason, message, observed_generation }
@@ -49,7 +54,10 @@ fn of_order_system(seller: &Seller, asked: &Health) -> (Status, Reason, String) 
         Some(Ok(known)) if known == url => (Status::True, Reason::OrdersRead, format!("orders are read from {url}")),
         Some(Err((known, error))) if known == url => {
             let message = format!("{url} {error}: what waits for it is tried again");
-            let reason = if *error == FetchError::Unknown { Reason::OrderUnknown } else { Reason::OrdersUnreachable };
+            let reason = match error {
+                FetchError::Forbidden => Reason::OrdersUrlForbidden,
+                _ => Reason::OrdersUnreachable,
+            };
             (Status::False, reason, message)
         }
         _ => (
@@ -175,10 +183,17 @@ mod tests {
 
     #[test]
     fn a_malformed_order_is_named_without_its_content() {
-        let (status, reason, message) =
-            verdict(&seller(SellerSpec::default()), &book(Some(&[("upc-1", ORDER), ("upc-2", b"MARKER: MARKER")])));
+        let bad: (&str, &[u8]) = ("upc-2", b"MARKER: MARKER");
+        let (status, reason, message) = verdict(&seller(SellerSpec::default()), &book(Some(&[bad])));
         assert_eq!((status, reason), (Status::False, Reason::OrderMalformed));
         assert_eq!(message, "key upc-2 of Secret orders-acme has a field that is no part of an order");
+        // One bad order is its Delivery's trouble, not the Seller's.
+        let (status, reason, message) = verdict(&seller(SellerSpec::default()), &book(Some(&[("upc-1", ORDER), bad])));
+        assert_eq!((status, reason), (Status::True, Reason::OrdersRead));
+        assert!(
+            message.ends_with("key upc-2 of Secret orders-acme has a field that is no part of an order"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -200,7 +215,7 @@ mod tests {
         let (status, reason, message) = failed(FetchError::Slow);
         assert_eq!((status, reason), (Status::False, Reason::OrdersUnreachable));
         assert_eq!(message, "https://orders.example did not answer within 5s: what waits for it is tried again");
-        assert_eq!(failed(FetchError::Unknown).1, Reason::OrderUnknown);
+        assert_eq!(failed(FetchError::Forbidden).1, Reason::OrdersUrlForbidden);
         assert_eq!(says(Some(Ok(url.into()))).0, Status::True);
         assert_eq!(says(Some(Ok("https://another.example".into()))).0, Status::Unknown);
     }

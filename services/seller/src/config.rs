@@ -1,7 +1,7 @@
 //! Every setting of the Seller service: a flag, an environment variable and a line of help each. Nothing else reads the
 //! environment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use waybill_chassis::probes::ProbeArgs;
@@ -46,6 +46,14 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_SELLER_API", value_name = "URL")]
     pub seller_api: Option<String>,
 
+    /// Order systems that may be asked: prefixes of addresses, separated by commas; empty means none
+    #[arg(long, env = "WAYBILL_ORDER_URLS", value_delimiter = ',', value_name = "URL")]
+    pub order_urls: Vec<String>,
+
+    /// Address of this pod, by which other replicas reach the one that holds the Lease
+    #[arg(long, env = "WAYBILL_POD_IP", value_name = "IP")]
+    pub pod_ip: Option<IpAddr>,
+
     /// Address of the Seller API
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -63,9 +71,18 @@ impl Args {
         format!("wb-seller-{}", self.name)
     }
 
+    /// The name its certificates have.
+    pub fn host(&self) -> String {
+        format!("{}.{}.svc", self.workload(), self.namespace)
+    }
+
     /// Where distribution reads parts of orders.
     pub fn seller_api(&self) -> String {
-        let service = || format!("https://{}.{}.svc:5000", self.workload(), self.namespace);
-        self.seller_api.clone().unwrap_or_else(service)
+        self.seller_api.clone().unwrap_or_else(|| format!("https://{}:5000", self.host()))
+    }
+
+    /// Where this very replica serves.
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        self.pod_ip.map(|ip| SocketAddr::new(ip, self.listen.port()))
     }
 }

@@ -3,6 +3,7 @@
 mod case;
 mod decide;
 mod facts;
+mod hindrance;
 mod label;
 mod office;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use waybill_chassis::probes::Gate;
 use waybill_link::{Link, LinkMetrics, Settings, SettingsError};
 
+use crate::door::Doors;
 use crate::metrics::SellerMetrics;
 use office::Office;
 
@@ -84,6 +86,7 @@ impl Distribution {
             waybill_link::link(self.settings.clone(), self.tls.clone(), self.link_metrics.clone())?;
         let end = shutdown.child_token();
         let office = Office::new(self.watched.clone(), link.clone());
+        let _over = Over(self.watched.doors.clone());
         let mut session = pin!(driver.run(end.clone()));
         tokio::select! {
             () = &mut session => {}
@@ -96,6 +99,15 @@ impl Distribution {
             () = office.run(inbox) => {}
         }
         Ok(())
+    }
+}
+
+/// The end of a term: what it knew of positions and challenges is somebody else's to know.
+struct Over(Doors);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `http`: the Seller API, on every replica. `part`: which part of an order may be read now.
 //! - [`orders`]: pure, bytes to a book and its faults. `shelf`: keeps the book current from the Secrets. [`source`]: reading a
 //!   part over HTTP. [`availability`]: tells the Seller object about it.
+//! - `door`: positions and courier checks, known to the replica that distributes; `colleague`: how the others ask it.
 //! - `distribution`: on the replica that holds the Lease, the session at the broker and the work on every delivery.
 //!
 //! What its account needs in its own namespace: by name, `list watch` on its Seller, its `orders-…` Secrets and ConfigMap
@@ -20,7 +21,9 @@ pub mod state;
 pub mod token;
 
 mod clock;
+mod colleague;
 mod distribution;
+mod door;
 mod http;
 mod keys;
 mod part;
@@ -29,9 +32,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::files;
+use waybill_chassis::jwt::Verifier;
 use waybill_chassis::metrics::{HttpMetrics, Metrics};
 use waybill_chassis::probes::{self, Probes};
 use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
@@ -43,10 +48,12 @@ use waybill_crds::{SELLER_FIELD_MANAGER, Seller};
 use waybill_link::{LinkMetrics, Settings, SettingsError};
 use waybill_protocol::{NameError, TopicFilter, Uid};
 
+use colleague::Colleague;
 use distribution::Distribution;
 use http::Desk;
 use metrics::SellerMetrics;
 use state::State;
+use token::ViewPass;
 
 pub use config::Args;
 
@@ -101,6 +108,8 @@ struct Ground<'a> {
     state: State,
     material: watch::Receiver<Arc<Material>>,
     trust: Trust,
+    lease: watch::Receiver<Option<Arc<Lease>>>,
+    tls: watch::Receiver<Arc<ClientConfig>>,
 }
 
 async fn work(
@@ -118,7 +127,9 @@ async fn work(
     let trust = Trust::follow(&first, published.clone(), probes.gate("trust"));
     let material = trust.apply(leaf);
     let families = SellerMetrics::new(metrics);
+    let published_again = published.clone();
     let authorities = trust::authorities(published);
+    let viewers = token::viewers(args.namespace.clone(), published_again, authorities.clone());
     let uid = Uid::new(&args.uid).map_err(Error::Uid)?;
     let watched = keys::Sources {
         keys: files::watch(&args.keys_dir, keys::FILES, files::POLL, stop.clone()).await.map_err(Error::Keys)?,
@@ -127,12 +138,20 @@ async fn work(
         uid: args.uid.clone(),
     };
     let state = State::follow(&client, args, (uid, &families), watched, (&trust, probes));
-    let ground = Ground { client, args, probes, metrics, families, state, material, trust };
-    let (serving, distributing) = (serve(&ground, shutdown.clone()), distribute(&ground, shutdown));
+    let lease = follow::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
+    let tls = tls::client_configs(material.clone()).map_err(Error::Tls)?;
+    let ground = Ground { client, args, probes, metrics, families, state, material, trust, lease, tls };
+    let (elected, holds) = watch::channel(false);
+    let serving = serve(&ground, (viewers, holds.clone()), shutdown.clone());
+    let distributing = distribute(&ground, (elected, holds), shutdown);
     tokio::try_join!(serving, distributing).map(|((), ())| ())
 }
 
-async fn serve(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), Error> {
+async fn serve(
+    ground: &Ground<'_>,
+    (viewers, holds): (Verifier<ViewPass>, watch::Receiver<bool>),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let Ground { args, probes, metrics, state, .. } = ground;
     let limits = Limits::default();
     let desk = Desk {
@@ -142,6 +161,11 @@ async fn serve(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), E
         book: state.book.clone(),
         deliveries: state.deliveries.clone(),
         trust: state.trust.clone(),
+        keys: state.keys.clone(),
+        viewers,
+        doors: state.doors.clone(),
+        holds,
+        colleague: Colleague::new(args.host(), ground.lease.clone(), ground.tls.clone()),
     };
     let http_metrics = HttpMetrics::new(metrics);
     let app = server::app(http::router(desk), http_metrics, ground.trust.revocations.clone(), &limits);
@@ -151,12 +175,13 @@ async fn serve(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), E
     server.run(shutdown).await.map_err(Error::Server)
 }
 
-async fn distribute(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<(), Error> {
-    let Ground { client, args, probes, metrics, families, state, .. } = ground;
-    let lease = follow::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
-    let (elected, holds) = watch::channel(false);
+async fn distribute(
+    ground: &Ground<'_>,
+    (elected, holds): (watch::Sender<bool>, watch::Receiver<bool>),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let Ground { client, args, probes, metrics, families, state, tls, .. } = ground;
     let (health, asked) = watch::channel(None);
-    let tls = tls::client_configs(ground.material.clone()).map_err(Error::Tls)?;
 
     let reported =
         availability::Watched { seller: state.seller.clone(), book: state.book.clone(), asked, holds: holds.clone() };
@@ -166,12 +191,12 @@ async fn distribute(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<
         settings: settings(args, &state.uid)?,
         tls: tls.clone(),
         holds,
-        lease,
+        lease: ground.lease.clone(),
         identity: args.pod.clone(),
         gate: probes.gate("broker"),
         metrics: families.clone(),
         link_metrics: LinkMetrics::new(metrics),
-        watched: state.watched(args, (tls, health, families.clone())),
+        watched: state.watched(args, (tls.clone(), health, families.clone())),
     };
     // The Lease goes back after the session ended: the next holder must not meet this one at the broker.
     let done = CancellationToken::new();
@@ -185,6 +210,7 @@ async fn distribute(ground: &Ground<'_>, shutdown: CancellationToken) -> Result<
         lease: args.workload(),
         identity: args.pod.clone(),
         field_manager: SELLER_FIELD_MANAGER,
+        address: args.own_address(),
     };
     let campaigning = lease::campaign(client.clone(), candidate, elected, done.clone());
     let ((), ended, ()) = tokio::join!(reporting, conversing, campaigning);

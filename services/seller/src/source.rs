@@ -28,6 +28,9 @@ pub enum FetchError {
     NotOpen,
     #[error("has no such order")]
     Unknown,
+    /// Asked nobody: the operator does not allow this address.
+    #[error("is not on the list of order systems")]
+    Forbidden,
     #[error("answered with status {0}")]
     Status(u16),
     #[error("answered with more than {MAX_ANSWER} bytes")]
@@ -153,6 +156,13 @@ fn read_part(stage: Stage, body: &[u8]) -> Result<Part, FetchError> {
     };
     part.check().map_err(|_| FetchError::Malformed(stage))?;
     Ok(part)
+}
+
+impl FetchError {
+    /// Whether it is about one order, and says nothing about the others.
+    pub(crate) const fn is_of_one_order(&self) -> bool {
+        matches!(self, Self::Unknown | Self::NotOpen | Self::TooLarge | Self::Malformed(_))
+    }
 }
 
 /// What the last look at an order system said.

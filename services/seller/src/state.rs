@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::{Api, Client};
 use tokio::sync::watch;
-use waybill_chassis::probes::Probes;
+use waybill_chassis::probes::{Gate, Probes};
 use waybill_chassis::trust::Trust as Published;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::follow::latest;
@@ -14,6 +14,7 @@ use waybill_protocol::{Trust, Uid};
 
 use crate::config::Args;
 use crate::distribution::Watched;
+use crate::door::Doors;
 use crate::keys::{self, Keys, Sources};
 use crate::metrics::SellerMetrics;
 use crate::orders::Book;
@@ -35,6 +36,7 @@ pub struct State {
     pub(crate) trust: watch::Receiver<Trust>,
     pub(crate) deliveries: Deliveries,
     pub(crate) carriers: Participants<Carrier>,
+    pub(crate) doors: Doors,
 }
 
 impl State {
@@ -62,7 +64,8 @@ impl State {
         let deliveries = Deliveries::follow(client.clone(), namespace, Some(&args.name));
         let revocations = published.revocations.clone();
         let carriers = Participants::follow(client.clone(), namespace, trust.clone(), revocations);
-        Self { uid, seller, book, keys, trust, deliveries, carriers }
+        listed(probes.gate("lists"), (deliveries.clone(), carriers.clone()), book.clone());
+        Self { uid, seller, book, keys, trust, deliveries, carriers, doors: Doors::new() }
     }
 
     /// What distribution looks at.
@@ -83,7 +86,24 @@ impl State {
             trust: self.trust.clone(),
             tls,
             health,
+            order_urls: args.order_urls.clone().into(),
+            doors: self.doors.clone(),
             metrics,
         }
     }
+}
+
+/// Before everything was seen once, what is missing says nothing: nobody is to be answered by it.
+fn listed(
+    gate: Gate,
+    (deliveries, carriers): (Deliveries, Participants<Carrier>),
+    mut book: watch::Receiver<Option<Arc<Book>>>,
+) {
+    tokio::spawn(async move {
+        deliveries.ready().await;
+        carriers.ready().await;
+        if book.wait_for(Option::is_some).await.is_ok() {
+            gate.open();
+        }
+    });
 }

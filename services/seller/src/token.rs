@@ -3,12 +3,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use waybill_chassis::files::Files;
 use waybill_chassis::jwt::{self, Policy, SigningKey, Verifier};
-use waybill_protocol::{KeyStatement, Stage, UnixMillis};
+use waybill_cluster::trust::carrier_api_statement;
+use waybill_protocol::{KeyStatement, Role, Stage, Trust, UnixMillis};
 
+use crate::clock::now as wall;
 use crate::keys::Keys;
 
 /// Seconds from `nbf` to `exp`.
@@ -36,6 +40,31 @@ pub struct Pass {
 }
 
 waybill_chassis::registered_claims!(Pass);
+
+/// What the Carrier API lets somebody see, for whom it signs: one delivery.
+pub(crate) const VIEW: Policy = Policy { audience: "view", kind: "wb-view+jwt", max_life: LIFE };
+/// How long the Carrier API may sign with a key after its statement names another one: it shows the new one first.
+const FORMER_COUNTS: Duration = Duration::from_secs(300);
+/// Between looks at whether a statement is still valid.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The claims of a view token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewPass {
+    /// Uid of the Carrier API.
+    pub iss: String,
+    pub aud: String,
+    /// Uid of the Delivery.
+    pub sub: String,
+    pub upc: String,
+    pub nbf: u64,
+    pub iat: u64,
+    pub exp: u64,
+    pub jti: String,
+}
+
+waybill_chassis::registered_claims!(ViewPass);
 
 /// Makes them.
 #[derive(Clone)]
@@ -105,4 +134,53 @@ pub(crate) fn verifier(mut keys: watch::Receiver<Option<Arc<Keys>>>) -> Verifier
         }
     });
     Verifier::new(SELLER_API, receiver)
+}
+
+/// Checks view tokens by the key that the namespace's Carrier API is stated to have, by the authorities of `trust`.
+pub(crate) fn viewers(
+    namespace: String,
+    mut published: watch::Receiver<Arc<Files>>,
+    mut trust: watch::Receiver<Trust>,
+) -> Verifier<ViewPass> {
+    let (sender, receiver) = watch::channel(Arc::new(jwt::Keys::default()));
+    tokio::spawn(async move {
+        let (mut current, mut former) = (None, None);
+        loop {
+            let stated = stated(&namespace, &published.borrow_and_update(), &trust.borrow_and_update());
+            let next = stated.map(|statement| (statement.uid.to_string(), *statement.ed25519.as_bytes()));
+            let over = former.take_if(|(_, since): &mut (Key, Instant)| since.elapsed() >= FORMER_COUNTS).is_some();
+            if next != current || over {
+                former = current.take().filter(|_| next.is_some()).map(|key| (key, Instant::now())).or(former);
+                current = next;
+                // A former key counts within one identity: what was revoked overlaps with nothing.
+                let issuer = current.as_ref().map(|(issuer, _): &Key| issuer.clone());
+                let same = former.iter().map(|(key, _)| key).filter(|(uid, _)| Some(uid) == issuer.as_ref());
+                let all = current.iter().chain(same);
+                let keys =
+                    all.fold(jwt::Keys::default(), |keys, (issuer, key)| keys.with(jwt::key_id(key), issuer, key));
+                sender.send_replace(Arc::new(keys));
+            }
+            let alive = tokio::select! {
+                () = sender.closed() => false,
+                changed = published.changed() => changed.is_ok(),
+                changed = trust.changed() => changed.is_ok(),
+                () = tokio::time::sleep(LOOK) => true,
+            };
+            if !alive {
+                return;
+            }
+        }
+    });
+    Verifier::new(VIEW, receiver)
+}
+
+/// Issuer and key.
+type Key = (String, [u8; 32]);
+
+/// What the authorities say of the namespace's Carrier API now.
+fn stated(namespace: &str, published: &Files, trust: &Trust) -> Option<KeyStatement> {
+    let statement = trust.recorded_statement(&carrier_api_statement(published)?).ok()?;
+    let its_own = statement.role == Role::CarrierApi && statement.namespace.as_str() == namespace;
+    let now = wall();
+    (its_own && (statement.not_before..statement.not_after).contains(&now)).then_some(statement)
 }

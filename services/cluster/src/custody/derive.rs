@@ -6,7 +6,7 @@ use waybill_crds::condition::{self, ConditionType as Type, Reason, Status, Wante
 use waybill_crds::delivery::ProofStatus;
 use waybill_crds::{Delivery, Phase, Stage};
 use waybill_protocol as protocol;
-use waybill_protocol::fact::reason::EvidenceKind;
+use waybill_protocol::fact::reason::{EvidenceKind, ReturnReason};
 use waybill_protocol::{Fact, Gate, Kind, Log};
 
 /// The most photos `status.proof` lists; the log has them all.
@@ -125,6 +125,9 @@ fn delivered(log: &Log) -> Word {
     let (status, reason, message) = match log.phase() {
         P::Delivered => (Status::True, Reason::Delivered, "the parcel was delivered"),
         P::Returned => (Status::False, Reason::Returned, "the parcel is back with the seller"),
+        P::ReturnToSender if is_not_collected(log) => {
+            (Status::False, Reason::NotCollected, "nobody fetched the parcel in time: it is on its way back")
+        }
         P::ReturnToSender => (Status::False, Reason::ReturnToSender, "the parcel is on its way back"),
         P::Lost => (Status::False, Reason::Lost, "the parcel was reported lost"),
         P::Cancelled => (Status::False, Reason::Cancelled, "the delivery was called off"),
@@ -140,6 +143,14 @@ fn delivered(log: &Log) -> Word {
         _ => (Status::Unknown, Reason::UnderWay, "the parcel is on its way"),
     };
     (Type::Delivered, status, reason, message)
+}
+
+fn is_not_collected(log: &Log) -> bool {
+    let asked = counted(log).filter_map(|event| match event.fact {
+        Fact::ReturnRequested { reason } => Some(reason),
+        _ => None,
+    });
+    asked.last() == Some(ReturnReason::NotCollected)
 }
 
 fn proven(log: &Log) -> Word {

@@ -35,6 +35,7 @@ fn candidate(namespace: &Namespace, identity: &str) -> (watch::Receiver<bool>, C
         lease: "wb-seller-acme".into(),
         identity: identity.into(),
         field_manager: "wb-seller",
+        address: None,
     };
     tokio::spawn(campaign(namespace.client.clone(), candidate, sender, stop.clone()));
     (leads, stop)

@@ -4,26 +4,32 @@
 //! Level-triggered: whatever came in, [`Case::on`] then looks at the log and asks for everything that is due and not under way.
 //! Nothing of it has to survive: a new holder of the Lease begins with an empty case and the log.
 
+mod address;
+mod heard;
+mod hinder;
+mod retry;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use waybill_crds::Delivery;
 use waybill_crds::phase::MAX_NEW_EVENTS;
+use waybill_protocol::fact::reason::Guarantee;
 use waybill_protocol::{
-    Author, EventId, Fact, Incoming, Kind, Log, Order, Part, SignedEvent, Stage, Uid, UnixMillis,
+    Challenge, EventId, Fact, Incoming, Log, Order, Part, SignedEvent, Stage, Uid, UnixMillis,
     carrier_to_seller::Message,
 };
 
 use super::decide::{self, View};
-use super::facts::{Facts, Found, OrderData};
+use super::facts::{Facts, Found, Lost, OrderData, Remains};
+use crate::door::Position;
 use crate::source::FetchError;
-
-/// How long an event that the Carrier API writes itself may take to show in the log.
-const GRACE: Duration = Duration::from_secs(1);
-/// Between tries of something that failed: doubling from the first to the second.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// Events heard and not yet in the log; an agent has no reason for more.
-const MAX_HEARD: usize = 32;
+use address::Address;
+use heard::Heard;
+pub(crate) use heard::rekeyed;
+pub(crate) use hinder::Hindrance;
+use hinder::Telling;
+use retry::Retry;
 
 /// The time, on both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -41,14 +47,30 @@ pub(crate) enum Input {
     Written(Box<Facts>),
     /// It failed, and who knows what is there.
     NotWritten,
+    /// The API server found it against its rules; this is how things are now.
+    Refused(Box<Facts>),
     /// The carrier said this, and certainly said it.
     Heard(Box<Incoming<Message>>, Uid),
     /// A part was read, for this release.
     Fetched(EventId, Result<Part, FetchError>),
     /// The whole order was read from the order system.
     Read(Result<Order, FetchError>),
+    /// What the API server itself says about a carrier that was not to be seen; none where it did not say.
+    LookedUp(Uid, Option<Standing>),
+    /// The condition was written, or not.
+    Told(bool),
+    /// Something of it ended without a word: what was under way is tried again.
+    Crashed,
     /// It is later.
     Later,
+}
+
+/// What became of a carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is there; the watch will say so.
+    Here,
+    Lost(Lost),
 }
 
 /// What must happen.
@@ -60,52 +82,37 @@ pub(crate) enum Effect {
     Fetch { upc: String, stage: Stage, released: EventId },
     /// Ask the order system for the whole order.
     Read { upc: String },
+    /// Ask the API server itself what became of the carrier of this uid, once of this name.
+    LookUp { carrier: Uid, name: String },
+    /// Say this in the Delivery's condition, or that nothing is in the way any more.
+    Tell { delivery: Arc<Delivery>, hindrance: Option<Hindrance> },
     /// Whatever is out is out again at once: the carrier is there.
     Resend,
+    /// The carrier says where the parcel is.
+    Place(Position),
+    /// The attempt's agent signed this challenge.
+    Answered(Challenge),
 }
 
 /// The seller's side of one delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Case {
     pub(super) facts: Option<Box<Facts>>,
-    /// With an order system: the order, while this delivery needs it.
-    read: Option<OrderData>,
-    heard: Vec<(Instant, SignedEvent)>,
+    address: Address,
+    heard: Heard,
     writing: bool,
-    reading: bool,
-    fetching: Option<EventId>,
-    /// The part that is open, and the event that opened it.
-    part: Option<(EventId, Part)>,
-    /// The carrier has what was said about this, durably.
-    pub(super) received: Option<EventId>,
-    /// Of writes, and of what is read of the order: one does not wait for the other.
     write: Retry,
-    address: Retry,
-}
-
-/// Tries of something that fails, further and further apart.
-#[derive(Debug, Default)]
-struct Retry {
-    failures: u32,
-    at: Option<Instant>,
-}
-
-impl Retry {
-    fn failed(&mut self, now: Now) {
-        let pause = RETRY.0.saturating_mul(1 << self.failures.min(16)).min(RETRY.1);
-        self.failures = self.failures.saturating_add(1);
-        self.at = Some(now.instant + pause);
-    }
-
-    fn succeeded(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether it may be tried now.
-    fn is_due(&mut self, now: Now) -> bool {
-        self.at.take_if(|at| *at <= now.instant);
-        self.at.is_none()
-    }
+    /// How often in a row the API server found what was to be written against its rules.
+    refusals: u32,
+    /// Why the last event was not signed.
+    unsigned: Option<String>,
+    looking: bool,
+    look: Retry,
+    /// What the API server itself said about a carrier that is not to be seen.
+    gone: Option<(Uid, Lost)>,
+    telling: Telling,
+    /// When time alone changes something.
+    deadline: Option<Instant>,
 }
 
 impl Case {
@@ -115,17 +122,22 @@ impl Case {
         match input {
             Input::Known(facts) => self.know(facts),
             Input::Written(facts) => {
-                self.writing = false;
+                (self.writing, self.refusals) = (false, 0);
                 self.write.succeeded();
                 self.know(facts);
             }
-            Input::NotWritten => {
-                self.writing = false;
-                self.write.failed(now);
+            Input::NotWritten => self.not_written(now),
+            Input::Refused(facts) => {
+                self.refusals = self.refusals.saturating_add(1);
+                self.not_written(now);
+                self.know(facts);
             }
             Input::Heard(said, carrier) => self.hear(*said, &carrier, now, &mut effects),
             Input::Fetched(released, part) => self.fetched(released, part, now),
             Input::Read(order) => self.order_read(order, now),
+            Input::LookedUp(carrier, standing) => self.looked_up(carrier, standing, now),
+            Input::Told(done) => self.telling.ended(done, now),
+            Input::Crashed => self.crashed(now),
             Input::Later => {}
         }
         self.react(now, &mut effects);
@@ -134,141 +146,109 @@ impl Case {
 
     /// When to look again without being asked.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        let heard = || self.heard.iter().map(|(since, event)| *since + patience(event)).min();
-        let write = if self.writing { None } else { self.write.at.or_else(heard) };
-        [write, self.address.at].into_iter().flatten().min()
+        let heard = || self.heard.wake();
+        let write = if self.writing { None } else { self.write.at().or_else(heard) };
+        [write, self.address.retry.at(), self.look.at(), self.telling.wake(), self.deadline].into_iter().flatten().min()
     }
 
     /// Whether nothing will happen here any more.
     pub(crate) fn is_over(&self) -> bool {
-        let over = |facts: &Facts| facts.log.state().phase().is_terminal();
-        !self.writing && self.facts.as_deref().is_some_and(over)
+        let over = |facts: &Facts| {
+            let state = facts.log.state();
+            state.phase().is_terminal() && !(facts.is_to_be_forgotten() && state.forgotten().is_none())
+        };
+        !self.writing && self.telling.is_idle() && self.facts.as_deref().is_some_and(over)
     }
 
-    /// The order, wherever it comes from.
-    pub(super) fn order(&self) -> Option<&OrderData> {
-        match &self.facts.as_ref()?.order {
-            Found::Here(order) => Some(order),
-            Found::Missing => None,
-            Found::Elsewhere => self.read.as_ref(),
+    /// What became of the carrier that accepted, if it can no longer carry and that is certain.
+    pub(super) fn lost(&self) -> Option<Lost> {
+        let facts = self.facts.as_deref()?;
+        match facts.lost.as_ref()? {
+            Lost::Missing => {
+                let pinned = facts.log.state().carrier()?;
+                self.gone.as_ref().filter(|(carrier, _)| carrier == pinned).map(|(_, lost)| *lost)
+            }
+            lost => Some(*lost),
         }
-    }
-
-    /// The part that was read for this release.
-    pub(super) fn part(&self, released: &EventId) -> Option<&Part> {
-        self.part.as_ref().filter(|(of, _)| of == released).map(|(_, part)| part)
     }
 
     fn know(&mut self, facts: Box<Facts>) {
-        self.heard.retain(|(_, event)| facts.log.event(&event.id()).is_none());
-        let open = facts.log.state().unanswered().map(|(_, released)| released);
-        // What is no longer open is not kept.
-        self.part.take_if(|(released, _)| Some(*released) != open);
+        self.heard.drop_known(&facts.log);
+        self.address.know(&facts);
         self.facts = Some(facts);
     }
 
-    fn hear(&mut self, said: Incoming<Message>, carrier: &Uid, now: Now, effects: &mut Vec<Effect>) {
-        match said.body {
-            Message::Knock {} => {
-                self.received = None;
-                effects.push(Effect::Resend);
+    fn not_written(&mut self, now: Now) {
+        self.writing = false;
+        self.write.failed(now);
+    }
+
+    fn looked_up(&mut self, carrier: Uid, standing: Option<Standing>, now: Now) {
+        self.looking = false;
+        match standing {
+            Some(Standing::Lost(lost)) => {
+                self.look.succeeded();
+                self.gone = Some((carrier, lost));
             }
-            Message::Received {} => self.received = Some(said.about),
-            _ => {}
-        }
-        let Some(facts) = &self.facts else { return };
-        for bytes in said.events {
-            let Ok(event) = SignedEvent::read(&bytes.0) else { continue };
-            let own = event.event().author == Author::Transport && event.event().uid == *carrier;
-            let known = facts.log.event(&event.id()).is_some() || self.heard.iter().any(|(_, e)| e.id() == event.id());
-            if own && !known && self.heard.len() < MAX_HEARD {
-                if event.event().kind() == Kind::Rekeyed {
-                    // What it had is gone with its old key.
-                    self.received = None;
-                }
-                self.heard.push((now.instant, event));
-            }
+            Some(Standing::Here) | None => self.look.failed(now),
         }
     }
 
-    fn fetched(&mut self, released: EventId, part: Result<Part, FetchError>, now: Now) {
-        self.fetching.take_if(|fetching| *fetching == released);
-        match part {
-            Ok(part) => {
-                self.address.succeeded();
-                let stage = part.stage();
-                let same = self.order().is_some_and(|order| order.order.part(stage) == part);
-                if same {
-                    self.part = Some((released, part));
-                } else {
-                    // The order changed meanwhile. What is committed to follows first.
-                    self.read = None;
-                    self.address.failed(now);
-                }
-            }
-            Err(_) => self.address.failed(now),
+    fn crashed(&mut self, now: Now) {
+        if self.writing {
+            self.not_written(now);
         }
-    }
-
-    fn order_read(&mut self, order: Result<Order, FetchError>, now: Now) {
-        self.reading = false;
-        match order {
-            Ok(order) => {
-                self.address.succeeded();
-                self.read = Some(OrderData::without_salt(order));
-            }
-            Err(_) => self.address.failed(now),
+        if self.looking {
+            self.looking = false;
+            self.look.failed(now);
         }
+        self.address.crashed(now);
+        self.telling.ended(false, now);
     }
 
     fn react(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let may_write = !self.writing && self.write.is_due(now);
         let Some(facts) = &self.facts else { return };
         if may_write {
-            let events = self.due_events(facts, now);
+            let (events, unsigned) = self.due_events(facts, now);
             if !events.is_empty() {
                 let (delivery, log) = (Arc::clone(&facts.delivery), Box::new(facts.log.clone()));
                 effects.push(Effect::Append { delivery, log, events });
                 self.writing = true;
             }
-            // What was heard long enough ago and is not wanted will not be wanted later; its author says it again.
-            self.heard.retain(|(since, event)| now.instant < *since + patience(event));
+            self.unsigned = unsigned;
+            self.heard.drop_stale(now);
         }
-        if self.address.is_due(now) {
+        if self.address.retry.is_due(now) {
             self.ask_for_address(effects);
         }
+        self.look_up(now, effects);
+        self.tell(now, effects);
+        self.deadline = self.facts.as_deref().and_then(|facts| deadline(facts, now));
     }
 
-    fn ask_for_address(&mut self, effects: &mut Vec<Effect>) {
-        let Some(facts) = &self.facts else { return };
-        let upc = &facts.delivery.spec.upc;
+    /// Somebody who is not to be seen may only be late in the watch.
+    fn look_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(facts) = self.facts.as_deref().filter(|facts| facts.lost == Some(Lost::Missing)) else { return };
         let state = facts.log.state();
-        let over = state.phase().is_terminal();
-        if matches!(facts.order, Found::Elsewhere)
-            && self.read.is_none()
-            && !self.reading
-            && !over
-            && state.attempt() > 0
-        {
-            effects.push(Effect::Read { upc: upc.clone() });
-            self.reading = true;
+        if state.phase().is_terminal() || state.hold().is_some_and(|hold| hold.reason.cuts_carrier()) {
+            return;
         }
-        if let Some((stage, released)) = state.unanswered()
-            && self.part(&released).is_none()
-            && self.fetching != Some(released)
-            && self.order().is_some()
-        {
-            effects.push(Effect::Fetch { upc: upc.clone(), stage, released });
-            self.fetching = Some(released);
-        }
+        let (None, false, true) = (self.lost(), self.looking, self.look.is_due(now)) else { return };
+        let Some(carrier) = state.carrier() else { return };
+        let name =
+            facts.log.statement_of(waybill_protocol::Author::Transport, carrier).map(|stated| stated.name.clone());
+        let Some(name) = name else { return };
+        effects.push(Effect::LookUp { carrier: carrier.clone(), name: name.to_string() });
+        self.looking = true;
     }
 
-    /// Everything that goes into the log now, as one write: what the carrier said, and what the seller says to it.
-    fn due_events(&self, facts: &Facts, now: Now) -> Vec<SignedEvent> {
+    /// Everything that goes into the log now, as one write: what the carrier said, and what the seller says to it. And why
+    /// nothing could be signed, where that is so.
+    fn due_events(&self, facts: &Facts, now: Now) -> (Vec<SignedEvent>, Option<String>) {
         let (mut log, mut events) = (facts.log.clone(), Vec::new());
-        for (since, event) in &self.heard {
-            let ripe = is_quick(event) || now.instant >= *since + GRACE;
-            if ripe && events.len() < MAX_NEW_EVENTS && is_answer(facts, &log, event) {
+        for event in self.heard.ripe(now) {
+            if events.len() < MAX_NEW_EVENTS && heard::is_answer(facts, &log, event) {
                 let mut trial = log.clone();
                 if trial.push(event.bytes()).counts() {
                     log = trial;
@@ -277,8 +257,7 @@ impl Case {
             }
         }
         while events.len() < MAX_NEW_EVENTS {
-            let view = View { facts, log: &log, order: self.order(), first: events.is_empty() };
-            let Some(fact) = decide::next(&view) else { break };
+            let Some(fact) = decide::next(&self.view(facts, &log, (events.is_empty(), now.wall))) else { break };
             let alone = matches!(fact, Fact::OnHold { .. } | Fact::CarrierAssigned { .. });
             match log.sign(&facts.keys.signer, fact, now.wall) {
                 Ok(event) => {
@@ -287,36 +266,58 @@ impl Case {
                 }
                 Err(error) => {
                     tracing::error!(delivery = %facts.uid(), %error, "failed to sign an event");
-                    break;
+                    return (events, Some(error.to_string()));
                 }
             }
             if alone {
                 break;
             }
         }
-        events
+        (events, None)
     }
-}
 
-/// The seller writes these itself; the others come through the Carrier API, and a message about them is only a nudge.
-fn is_quick(event: &SignedEvent) -> bool {
-    matches!(event.event().kind(), Kind::Accepted | Kind::Rekeyed | Kind::PickedUp | Kind::KeyRotated)
-}
+    fn view<'a>(&'a self, facts: &'a Facts, log: &'a Log, (first, now): (bool, UnixMillis)) -> View<'a> {
+        View { facts, log, order: self.order(), first, now, lost: self.lost(), erased: self.erased(facts) }
+    }
 
-/// How long an event that was heard is kept in mind.
-fn patience(event: &SignedEvent) -> Duration {
-    if is_quick(event) { RETRY.1 } else { GRACE }
-}
-
-/// An acceptance counts in answer to our hello, by the carrier the Delivery names; everything else as the machine says.
-fn is_answer(facts: &Facts, log: &Log, event: &SignedEvent) -> bool {
-    let event = event.event();
-    match &event.fact {
-        Fact::Accepted { nonce, .. } => {
-            let asked = facts.carrier.as_ref().is_some_and(|carrier| carrier.uid == event.uid && !carrier.revoked);
-            asked && *nonce == facts.nonce(event.attempt) && log.state().attempt_to_accept() == Some(event.attempt)
+    /// The order is gone from where the Seller has it, and what that is worth.
+    fn erased(&self, facts: &Facts) -> Option<Guarantee> {
+        match facts.order {
+            Found::Over(Remains::Nothing) if self.address.was_salted() => Some(Guarantee::Full),
+            Found::Over(Remains::Nothing) => Some(Guarantee::WhileCommitKeyIsSafe),
+            Found::Over(Remains::ToBeAsked) if self.address.is_unknown => Some(Guarantee::WhileCommitKeyIsSafe),
+            _ => None,
         }
-        Fact::Rekeyed { nonce, .. } => *nonce == facts.nonce(event.attempt),
-        _ => true,
     }
+
+    /// The order, wherever it comes from.
+    pub(super) fn order(&self) -> Option<&OrderData> {
+        match &self.facts.as_ref()?.order {
+            Found::Here(order) => Some(order),
+            Found::Missing { .. } | Found::Over(_) => None,
+            Found::Elsewhere => self.address.read(),
+        }
+    }
+
+    /// The part that was read for this release.
+    pub(super) fn part(&self, released: &EventId) -> Option<&Part> {
+        self.address.part(released)
+    }
+
+    /// Whether the carrier has what was said about this, durably.
+    pub(super) fn is_received(&self, about: &EventId) -> bool {
+        self.heard.received == Some(*about)
+    }
+
+    /// Whether the carrier has the label since it lost what it had, by this event.
+    pub(super) fn is_labelled(&self, rekeyed: &EventId) -> bool {
+        self.heard.labelled == Some(*rekeyed)
+    }
+}
+
+/// When something ends by time alone: the farewell to the carrier, and the time a parcel lies where it can be fetched.
+fn deadline(facts: &Facts, now: Now) -> Option<Instant> {
+    let at = [super::say::last_word(facts), decide::collect_by(facts, &facts.log, now.wall)];
+    let ahead = at.into_iter().flatten().filter(|at| *at > now.wall).min()?;
+    Some(now.instant + std::time::Duration::from_millis(ahead.0 - now.wall.0))
 }

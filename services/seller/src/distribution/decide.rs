@@ -4,14 +4,17 @@
 //! opens a part of the address that the protocol's own machine does not find due.
 
 use waybill_crds::delivery;
-use waybill_protocol::fact::reason::{CancelReason, HoldReason, ReturnReason};
+use waybill_protocol::fact::reason::{CancelReason, Guarantee, HoldReason, ReturnReason};
 use waybill_protocol::machine::Acceptance;
 use waybill_protocol::{
-    Author, Commitments, DoorGate, Fact, Gate, Kind, LabelSecret, Log, Phase, Terms, UnixMillis, Upc, Window,
-    receipt_code, receipt_hash,
+    Author, Commitments, DoorGate, EventId, Fact, Gate, Kind, LabelSecret, Log, Phase, Refusal, Terms, UnixMillis, Upc,
+    Window, receipt_code, receipt_hash,
 };
 
 use super::facts::{CarrierFacts, Facts, Lost, OrderData};
+
+/// Changes of the address in one attempt: a log has few places, and an order that changes for ever is no order.
+const MAX_CHANGES: usize = 3;
 
 /// What a decision looks at.
 #[derive(Clone, Copy)]
@@ -22,15 +25,20 @@ pub(crate) struct View<'a> {
     pub(crate) order: Option<&'a OrderData>,
     /// Whether nothing goes into this write yet.
     pub(crate) first: bool,
+    pub(crate) now: UnixMillis,
+    /// What became of the carrier that accepted, where that is certain.
+    pub(crate) lost: Option<Lost>,
+    /// The order is gone from where the Seller has it.
+    pub(crate) erased: Option<Guarantee>,
 }
 
 /// The next fact, if one is due.
 pub(crate) fn next(view: &View<'_>) -> Option<Fact> {
     let state = view.log.state();
-    if state.phase().is_terminal() {
-        return None;
-    }
-    let candidates = [hold(view), assign(view), cancel(view), step(view)];
+    let candidates = match state.phase().is_terminal() {
+        true => [countersign(view), forget(view), None, None, None],
+        false => [hold(view), countersign(view), assign(view), cancel(view), step(view)],
+    };
     let seller = &view.log.subject().seller;
     candidates.into_iter().flatten().find(|fact| view.log.allows(Author::Seller, seller, fact).is_ok())
 }
@@ -39,11 +47,51 @@ pub(crate) fn next(view: &View<'_>) -> Option<Fact> {
 fn hold(view: &View<'_>) -> Option<Fact> {
     let known = view.log.state().hold().is_some_and(|hold| hold.reason.cuts_carrier());
     view.log.state().carrier()?;
-    let reason = match view.facts.lost.filter(|_| !known)? {
+    let reason = match view.lost.filter(|_| !known)? {
         Lost::Revoked => HoldReason::CarrierRevoked,
         Lost::Replaced => HoldReason::CarrierReplaced,
+        Lost::Missing => return None,
     };
     Some(Fact::OnHold { reason, note: None })
+}
+
+/// A person's word that the seller's people confirm.
+fn countersign(view: &View<'_>) -> Option<Fact> {
+    let facts = awaiting(view.facts, view.log).filter_map(|id| declaration(view.log, id));
+    let mut allowed = facts.map(|event| Fact::Countersigned { event }).filter(|fact| allows(view.log, fact).is_ok());
+    allowed.next()
+}
+
+fn allows(log: &Log, fact: &Fact) -> Result<(), Refusal> {
+    log.allows(Author::Seller, &log.subject().seller, fact)
+}
+
+/// What the user confirms and the log does not say yet.
+fn awaiting<'f>(facts: &'f Facts, log: &'f Log) -> impl Iterator<Item = &'f str> {
+    let signed = |id: &str| {
+        log.entries()
+            .iter()
+            .filter_map(|entry| entry.event())
+            .any(|signed| matches!(signed.event().fact, Fact::Countersigned { event } if event.to_string() == id))
+    };
+    facts.delivery.spec.countersigned.iter().map(String::as_str).filter(move |id| !signed(id))
+}
+
+/// The declaration with this id, where there is one that counts.
+fn declaration(log: &Log, id: &str) -> Option<EventId> {
+    let events = log.entries().iter().filter_map(|entry| Some(entry.event()?.id()));
+    events.into_iter().find(|event| log.state().declared(event).is_some() && event.to_string() == id)
+}
+
+/// The first id on the user's list that the seller does not countersign, and why.
+pub(crate) fn not_countersigned(facts: &Facts) -> Option<(&str, String)> {
+    awaiting(facts, &facts.log).find_map(|id| {
+        let Some(event) = declaration(&facts.log, id) else {
+            return Some((id, "no declaration in the log has this id".to_owned()));
+        };
+        let refused = allows(&facts.log, &Fact::Countersigned { event }).err()?;
+        Some((id, refused.to_string()))
+    })
 }
 
 /// The user named another carrier. Alone in its write: the schema lets the pinned carrier go only from certain phases.
@@ -77,9 +125,43 @@ fn step(view: &View<'_>) -> Option<Fact> {
         Phase::AttemptFailed => Some(Fact::ReturnRequested { reason: ReturnReason::AttemptsExhausted }),
         Phase::Refused => Some(Fact::ReturnRequested { reason: ReturnReason::Refused }),
         Phase::Damaged => Some(Fact::ReturnRequested { reason: ReturnReason::Damaged }),
-        Phase::ReturnToSender if is_given_back(view.log) => Some(Fact::ReturnReceived),
+        Phase::AvailableForPickup => not_collected(view),
+        Phase::ReturnToSender if state.is_given_back() => return_received(view),
         _ => None,
     }
+}
+
+/// Nobody came for it.
+fn not_collected(view: &View<'_>) -> Option<Fact> {
+    let due = collect_by(view.facts, view.log, view.now).is_some_and(|end| view.now >= end);
+    due.then_some(Fact::ReturnRequested { reason: ReturnReason::NotCollected })
+}
+
+/// Until when a parcel lies where it can be fetched. A device's clock may be wrong: it does not count where it is ahead, and
+/// never says that the parcel lay there before the seller's own last step.
+pub(crate) fn collect_by(facts: &Facts, log: &Log, now: UnixMillis) -> Option<UnixMillis> {
+    if log.state().phase() != Phase::AvailableForPickup {
+        return None;
+    }
+    let counted: Vec<_> =
+        log.entries().iter().filter(|entry| entry.verdict().counts()).filter_map(|entry| entry.event()).collect();
+    let told = counted.iter().rposition(|signed| signed.event().kind() == Kind::AvailableForPickup)?;
+    let own = counted[..told].iter().rev().find(|signed| signed.event().author == Author::Seller)?.event().at;
+    let since = if counted[told].event().at > now { own } else { own.max(counted[told].event().at) };
+    let within = u64::try_from(facts.seller.collect_within.as_millis()).unwrap_or(u64::MAX);
+    Some(UnixMillis(since.0.saturating_add(within)))
+}
+
+/// With a manual hand-over the carrier's word is not enough.
+fn return_received(view: &View<'_>) -> Option<Fact> {
+    let Facts { delivery, seller, .. } = view.facts;
+    (!seller.manual || delivery.spec.return_received == Some(true)).then_some(Fact::ReturnReceived)
+}
+
+/// The order is gone, and so is what stands here of it.
+fn forget(view: &View<'_>) -> Option<Fact> {
+    let asked = view.facts.is_to_be_forgotten() && view.log.state().forgotten().is_none();
+    view.erased.filter(|_| asked).map(|guarantee| Fact::Forgotten { guarantee })
 }
 
 /// Somebody accepted who never heard our hello, or whom nobody named. It gets nothing; a person decides.
@@ -135,7 +217,21 @@ fn commitments(view: &View<'_>) -> Option<Commitments> {
 fn address_changed(view: &View<'_>) -> Option<Fact> {
     let before = view.log.state().commitments()?;
     let commitments = commitments(view).filter(|now| now != before)?;
-    (!view.facts.seller.suspended).then_some(Fact::AddressChanged { commitments })
+    let may = !view.facts.seller.suspended && changes(view.log) < MAX_CHANGES;
+    may.then_some(Fact::AddressChanged { commitments })
+}
+
+/// How often the address changed in the attempt that runs.
+fn changes(log: &Log) -> usize {
+    let attempt = log.state().attempt();
+    let events = log.entries().iter().filter_map(|entry| Some(entry.event()?.event()));
+    events.filter(|event| event.kind() == Kind::AddressChanged && event.attempt == attempt).count()
+}
+
+/// Another address than the one committed to, after as many changes as an attempt may see.
+pub(crate) fn is_changed_too_often(facts: &Facts, log: &Log, order: &OrderData) -> bool {
+    let other = |before: &Commitments| order.commit(&facts.keys, facts.uid()) != *before;
+    changes(log) >= MAX_CHANGES && log.state().commitments().is_some_and(other)
 }
 
 fn scan_refused(view: &View<'_>) -> Option<Fact> {
@@ -158,7 +254,9 @@ fn released(view: &View<'_>) -> Option<Fact> {
     // Nobody but who answered our hello gets a part, whatever stands in the log.
     acceptance(view.facts, view.log, state.carrier()?)?;
     // What could not be sent is not said to be open.
-    view.order?;
+    if commitments(view).as_ref() != state.commitments() {
+        return None;
+    }
     let gate = match (stage, state.door_gate()) {
         (waybill_protocol::Stage::Door, gate) => Some(match gate {
             DoorGate::NotAsked => Gate::NotAsked,
@@ -169,13 +267,6 @@ fn released(view: &View<'_>) -> Option<Fact> {
         _ => None,
     };
     Some(Fact::Released { stage, gate })
-}
-
-/// Whether the carrier gave the parcel back since it was last handed over.
-fn is_given_back(log: &Log) -> bool {
-    let counted = log.entries().iter().rev().filter(|entry| entry.verdict().counts());
-    let kinds = counted.filter_map(|entry| Some(entry.event()?.event().kind()));
-    kinds.take_while(|kind| *kind != Kind::HandedOver).any(|kind| kind == Kind::GivenBack)
 }
 
 fn window(view: &View<'_>) -> Option<Window> {

@@ -1,13 +1,18 @@
 //! What is known about one delivery at one moment: the cluster's word, read once, for decisions that look at nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use waybill_crds::Delivery;
 use waybill_crds::condition::{ConditionType, is_true};
-use waybill_protocol::{Commitments, KeyStatement, Log, Mac, Order, SaltKey, Stage, Uid, hello_nonce};
+use waybill_crds::{Delivery, Reason};
+use waybill_protocol::{Commitments, Fact, KeyStatement, Log, Mac, Order, SaltKey, Stage, Uid, hello_nonce};
 
+use crate::door::{Courier, courier};
 use crate::keys::Keys;
 use crate::orders::{self, Private};
+
+/// How long a parcel lies where it can be fetched, unless its Seller says otherwise.
+pub(crate) const COLLECT_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything about one delivery.
 #[derive(Debug)]
@@ -25,12 +30,20 @@ pub(crate) struct Facts {
 }
 
 /// How the Seller works.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct SellerFacts {
     /// Nothing is released.
     pub(crate) suspended: bool,
-    /// The hand-over waits for the user's word.
+    /// The hand-over waits for the user's word, and so does the parcel's return.
     pub(crate) manual: bool,
+    /// How long a parcel lies where it can be fetched.
+    pub(crate) collect_within: Duration,
+}
+
+impl Default for SellerFacts {
+    fn default() -> Self {
+        Self { suspended: false, manual: false, collect_within: COLLECT_WITHIN }
+    }
 }
 
 /// A carrier that can be spoken to.
@@ -40,6 +53,8 @@ pub(crate) struct CarrierFacts {
     pub(crate) uid: Uid,
     /// Its keys, where they count.
     pub(crate) statement: Option<KeyStatement>,
+    /// Why they do not.
+    pub(crate) trouble: Option<String>,
     pub(crate) camera: bool,
     pub(crate) revoked: bool,
 }
@@ -51,15 +66,36 @@ pub(crate) enum Lost {
     Revoked,
     /// Another object stands under its name.
     Replaced,
+    /// It is not to be seen, which may only be news that is late: nothing is said to it, and nothing about it.
+    Missing,
 }
 
 /// The order of a delivery.
 #[derive(Debug, Clone)]
 pub(crate) enum Found {
     Here(OrderData),
-    Missing,
+    /// It cannot be used, and this is why.
+    Missing {
+        reason: Reason,
+        message: String,
+    },
     /// With an order system: it has to be asked.
     Elsewhere,
+    /// Nobody needs it any more; it is not even looked at, only for.
+    Over(Remains),
+}
+
+/// What is left of the order of a delivery that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remains {
+    Nothing,
+    /// It is here still, and whether its own salt made every commitment in the log.
+    Order {
+        salted: bool,
+        place: String,
+    },
+    /// With an order system.
+    ToBeAsked,
 }
 
 /// An order and what its commitments are salted with.
@@ -82,6 +118,18 @@ impl OrderData {
             phone_number: text(&order.client_phone),
         };
         Self { order: order_, salt: order.salt.clone() }
+    }
+
+    /// Whether this order's own salt made every commitment of the log: then nothing is left to test a guess with once it is gone.
+    pub(crate) fn made_all(&self, keys: &Keys, log: &Log) -> bool {
+        let own = self.commit(keys, &log.subject().delivery);
+        let events = log.entries().iter().filter_map(|entry| Some(&entry.event()?.event().fact));
+        let committed = events.filter_map(|fact| match fact {
+            Fact::HandedOver { terms } => Some(&terms.commitments),
+            Fact::AddressChanged { commitments } => Some(commitments),
+            _ => None,
+        });
+        self.salt.is_some() && committed.into_iter().all(|commitments| *commitments == own)
     }
 
     /// From an order system: it gives no salt, so the Seller's own key salts.
@@ -114,6 +162,16 @@ impl Facts {
     pub(crate) fn ready(&self) -> bool {
         let conditions = self.delivery.status.as_ref().map(|status| &status.conditions[..]).unwrap_or_default();
         is_true(conditions, ConditionType::Ready)
+    }
+
+    /// Whether the user wants the order forgotten.
+    pub(crate) fn is_to_be_forgotten(&self) -> bool {
+        self.delivery.spec.forgotten == Some(true)
+    }
+
+    /// Who is on the way with the parcel.
+    pub(crate) fn courier(&self) -> Option<Courier<'_>> {
+        courier(&self.log, &self.keys)
     }
 
     /// Whether this carrier has a say here: the one that is named, assigned, or accepted.

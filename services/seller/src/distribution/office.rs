@@ -2,6 +2,7 @@
 //!
 //! One loop, many deliveries: every write and every fetch runs beside it, at most one write for a delivery at a time.
 
+mod check;
 mod hear;
 mod jobs;
 
@@ -12,7 +13,8 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use waybill_link::resend::{Policy, Schedule};
 use waybill_link::{Inbox, Link};
-use waybill_protocol::Direction;
+use waybill_protocol::seller_to_carrier::Message;
+use waybill_protocol::{Conversation, Direction, Outgoing, Recipient};
 
 use super::case::{Case, Input, Now};
 use super::say::Out;
@@ -33,7 +35,9 @@ pub(crate) struct Office {
     out: HashMap<String, Out>,
     schedule: Schedule<(String, Out)>,
     wakes: BTreeSet<(Instant, String)>,
-    jobs: JoinSet<(String, Done)>,
+    jobs: JoinSet<Done>,
+    /// Whose they are.
+    owners: HashMap<tokio::task::Id, String>,
     own: Own,
     system: Option<(String, Arc<Source>)>,
 }
@@ -42,13 +46,15 @@ impl Office {
     pub(crate) fn new(watched: Watched, link: Link) -> Self {
         let own = Own::new(&watched.seller_api, watched.tls.clone());
         let schedule = Schedule::new(Policy::default(), rand::random());
-        let (cases, out, wakes, jobs) = (HashMap::new(), HashMap::new(), BTreeSet::new(), JoinSet::new());
-        Self { watched, link, cases, out, schedule, wakes, jobs, own, system: None }
+        let (cases, out, owners) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (wakes, jobs) = (BTreeSet::new(), JoinSet::new());
+        Self { watched, link, cases, out, schedule, wakes, jobs, owners, own, system: None }
     }
 
     /// Works until dropped, or until nothing can come any more.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.watched.begin().await;
+        let doors = self.watched.doors.clone();
         let (mut deliveries, mut carriers) = (self.watched.deliveries.changed(), self.watched.carriers.changes());
         let (mut connected, mut revoked) = (self.link.connected(), self.watched.carriers.revocations());
         loop {
@@ -67,7 +73,8 @@ impl Office {
                     Some(message) => self.receive(&message),
                     None => return,
                 },
-                Some(done) = self.jobs.join_next() => if let Ok((uid, done)) = done { self.take(uid, done) },
+                Some(done) = self.jobs.join_next_with_id() => self.ended(done),
+                uid = doors.rung() => self.challenge(&uid),
                 list = revoked.changed() => if list.is_some() { self.look_at_all() },
                 changed = self.watched.seller.changed() => if changed.is_ok() { self.look_at_all() },
                 changed = self.watched.book.changed() => if changed.is_ok() { self.look_at_all() },
@@ -112,10 +119,16 @@ impl Office {
         self.cases.remove(uid);
         self.set_out(uid, None);
         self.wakes.retain(|(_, waiting)| waiting != uid);
+        self.watched.doors.forget(uid);
         self.show();
     }
 
     fn tell(&mut self, uid: &str, input: Input) {
+        // What comes late about a delivery that is forgotten begins nothing.
+        let begins = matches!(input, Input::Known(_) | Input::Written(_) | Input::Refused(_));
+        if !begins && !self.cases.contains_key(uid) {
+            return;
+        }
         let now = now();
         let case = self.cases.entry(uid.to_owned()).or_default();
         let before = case.wake();
@@ -174,7 +187,13 @@ impl Office {
     /// False where it could not leave now, and should soon.
     fn send(&self, uid: &str, out: &Out) -> bool {
         let Some(case) = self.cases.get(uid) else { return true };
-        let Some((conversation, message, to)) = case.message(out, wall()) else { return true };
+        let Some(message) = case.message(out, wall()) else { return true };
+        let sent = self.publish(uid, message);
+        tracing::debug!(delivery = uid, what = ?out.what, attempt = out.attempt, sent, "said");
+        sent
+    }
+
+    fn publish(&self, uid: &str, (conversation, message, to): (Conversation, Outgoing<Message>, Recipient)) -> bool {
         let Some(keys) = self.watched.keys.borrow().clone() else { return false };
         let frame = match conversation.seal(&message, &keys.signer, to, &mut rand::rng()) {
             Ok(frame) => frame,
@@ -187,7 +206,6 @@ impl Office {
         match sent {
             Ok(()) => {
                 self.watched.metrics.sent.inc();
-                tracing::debug!(delivery = uid, what = ?out.what, attempt = out.attempt, "said");
                 true
             }
             Err(error) => !error.is_retryable(),

@@ -1,10 +1,14 @@
 //! One case, played without cluster, broker and clock.
 
+mod bounds;
+mod ends;
+mod told;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use waybill_crds::Delivery;
+use waybill_crds::{Delivery, Reason};
 use waybill_protocol::fact::reason::HoldReason;
 use waybill_protocol::{
     Bytes, Fact, Hash, Incoming, Log, Recipient, Role, SignedEvent, Stage, Uid, UnixMillis, carrier_to_seller::Message,
@@ -32,9 +36,12 @@ fn a_hello_goes_out_only_where_a_delivery_may_be_carried_out() {
         case.outstanding(NOW).map(|out| out.what)
     };
     assert_eq!(greets(play.facts()), Some(What::Hello));
-    assert_eq!(greets(Facts { order: Found::Missing, ..play.facts() }), None);
+    assert_eq!(greets(Facts { order: missing(), ..play.facts() }), None);
     assert_eq!(greets(Facts { carrier: None, ..play.facts() }), None);
-    assert_eq!(greets(Facts { seller: SellerFacts { suspended: true, manual: false }, ..play.facts() }), None);
+    assert_eq!(
+        greets(Facts { seller: SellerFacts { suspended: true, ..SellerFacts::default() }, ..play.facts() }),
+        None
+    );
     let revoked = CarrierFacts { revoked: true, ..play.carrier_facts() };
     assert_eq!(greets(Facts { carrier: Some(revoked), ..play.facts() }), None);
     let mut unready = (*play.delivery).clone();
@@ -135,7 +142,7 @@ fn a_carrier_that_is_lost_after_it_accepted_gets_no_hand_over() {
 fn nothing_is_released_while_the_order_is_not_there() {
     let mut play = Play::new();
     let mut case = play.picked_up();
-    case.on(Input::Known(Box::new(Facts { order: Found::Missing, ..play.facts() })), play.now(0));
+    case.on(Input::Known(Box::new(Facts { order: missing(), ..play.facts() })), play.now(0));
     let (log, events) = appended(&play.heard(&mut case, &[Fact::PickedUp], 0));
     assert_eq!(kinds(&events), ["PickedUp"]);
     play.log = with(log, &events);
@@ -193,12 +200,17 @@ fn an_acceptance_that_answers_no_hello_of_ours_is_not_written() {
 const NOW: UnixMillis = UnixMillis::from_secs(1_800_000_000);
 
 struct Play {
+    ca: Ca,
     carrier: Somebody,
     keys: Arc<Keys>,
     delivery: Arc<Delivery>,
     log: Log,
     attempt_key: waybill_protocol::AgreementSecret,
     start: Instant,
+}
+
+fn missing() -> Found {
+    Found::Missing { reason: Reason::OrderUnknown, message: "none".into() }
 }
 
 fn domain_key() -> waybill_protocol::AgreementSecret {
@@ -227,7 +239,7 @@ impl Play {
             label: Zeroizing::new([2; 32]),
         };
         let (delivery, keys, start) = (Arc::new(delivery), Arc::new(keys), Instant::now());
-        Self { carrier, keys, delivery, log, attempt_key: domain_key(), start }
+        Self { ca, carrier, keys, delivery, log, attempt_key: domain_key(), start }
     }
 
     fn now(&self, millis: u64) -> Now {
@@ -250,7 +262,7 @@ impl Play {
     fn carrier_facts(&self) -> CarrierFacts {
         let statement = self.carrier.signer.statement().clone();
         let (name, uid) = ("truck".to_owned(), statement.uid.clone());
-        CarrierFacts { name, uid, statement: Some(statement), camera: false, revoked: false }
+        CarrierFacts { name, uid, statement: Some(statement), trouble: None, camera: false, revoked: false }
     }
 
     fn facts(&self) -> Facts {
@@ -263,6 +275,57 @@ impl Play {
             lost: None,
             order: Found::Here(self.order()),
         }
+    }
+
+    /// The same Delivery with this specification beside what it has.
+    fn spec(&mut self, change: impl FnOnce(&mut waybill_crds::DeliverySpec)) {
+        let mut delivery = (*self.delivery).clone();
+        change(&mut delivery.spec);
+        self.delivery = Arc::new(delivery);
+    }
+
+    /// The carrier states these, and they are in the log.
+    fn carrier_states(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            let event = self.log.sign(&self.carrier.signer, fact.clone(), NOW).unwrap();
+            assert!(self.log.push(event.bytes()).counts(), "{fact:?}");
+        }
+    }
+
+    /// The seller does, too.
+    fn seller_states(&mut self, facts: &[Fact]) -> Hash {
+        let mut last = Hash::NONE;
+        for fact in facts {
+            let event = self.log.sign(&self.keys.signer, fact.clone(), NOW).unwrap();
+            assert!(self.log.push(event.bytes()).counts(), "{fact:?}");
+            last = event.id();
+        }
+        last
+    }
+
+    /// The cluster shows the case how things are now.
+    fn shows(&self, case: &mut Case, millis: u64) -> Vec<Effect> {
+        case.on(Input::Known(Box::new(self.facts())), self.now(millis))
+    }
+
+    /// Everything the case wants written goes into the log, until it wants nothing more.
+    fn settles(&mut self, case: &mut Case, mut effects: Vec<Effect>, millis: u64) -> Vec<Effect> {
+        while let Some(Effect::Append { log, events, .. }) =
+            effects.iter().find(|effect| matches!(effect, Effect::Append { .. }))
+        {
+            self.log = with((**log).clone(), events);
+            effects = case.on(Input::Written(Box::new(self.facts())), self.now(millis));
+        }
+        effects
+    }
+
+    /// A log whose parcel is on its way, with the country part posted.
+    fn in_transit(&mut self) {
+        self.picked_up();
+        self.carrier_states(&[Fact::PickedUp]);
+        self.seller_states(&[Fact::Released { stage: Stage::Country, gate: None }]);
+        let commitment = self.log.state().commitments().unwrap().country;
+        self.carrier_states(&[Fact::Posted { stage: Stage::Country, commitment }]);
     }
 
     /// A case whose parcel is handed over and not yet picked up.

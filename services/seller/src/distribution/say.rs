@@ -1,13 +1,14 @@
 //! What should be out to the carrier: a pure function of the case. It is built from the log each time it is sent, so what is
 //! said is always what is true.
 
+use waybill_protocol::fact::reason::ErasedScope;
 use waybill_protocol::seller_to_carrier::{Message, Offer, Token};
 use waybill_protocol::{
-    Author, Bytes, Conversation, Custody, EventId, Hash, KeyStatement, Kind, Log, Outgoing, Phase, Recipient, Stage,
-    Uid, UnixMillis, Upc, commitment, version,
+    Author, Bytes, Conversation, Custody, DoorGate, EventId, Fact, Hash, KeyStatement, Kind, Log, Outgoing, Phase,
+    Recipient, SignedEvent, Stage, Uid, UnixMillis, Upc, commitment, version,
 };
 
-use super::case::Case;
+use super::case::{Case, rekeyed};
 use super::decide::acceptance;
 use super::facts::{Facts, Found};
 use super::label;
@@ -35,6 +36,7 @@ pub(crate) enum What {
     HandOver,
     Part(Stage),
     News,
+    Erase,
 }
 
 impl Case {
@@ -46,6 +48,9 @@ impl Case {
             return None;
         }
         let state = facts.log.state();
+        if let Some(out) = erasure(facts, now) {
+            return Some(out);
+        }
         if state.hold().is_some_and(|hold| hold.reason.cuts_carrier()) {
             return None;
         }
@@ -58,7 +63,11 @@ impl Case {
         let carrier = state.carrier()?.clone();
         let key = state.attempt_key(&carrier).map(|key| *key.as_bytes());
         let out = |what, about| Out { what, carrier: carrier.clone(), attempt: state.attempt(), about, key };
+        let label =
+            rekeyed(&facts.log, &carrier).filter(|event| !self.is_labelled(event) && needs_label(facts, &carrier));
         let said = match state.unanswered() {
+            // Without its label an agent that lost what it had could not go on with any part.
+            _ if label.is_some() => return label.map(|event| out(What::HandOver, event)),
             Some((stage, released)) => {
                 let ready = self.part(&released).is_some() && self.order().is_some() && !facts.seller.suspended;
                 ready.then(|| out(What::Part(stage), released))
@@ -68,14 +77,12 @@ impl Case {
             }
             None => self.news(facts, &carrier, now).map(|about| out(What::News, about)),
         };
-        said.filter(|out| matches!(out.what, What::HandOver) || self.received != Some(out.about))
+        said.filter(|out| matches!(out.what, What::HandOver) || !self.is_received(&out.about))
     }
 
     /// The seller's last event, where the carrier has not shown that it knows it.
     fn news(&self, facts: &Facts, carrier: &Uid, now: UnixMillis) -> Option<EventId> {
-        let finished = facts.delivery.status.as_ref().and_then(|status| status.finished_at.as_ref());
-        let ended = finished.and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
-        if ended.is_some_and(|ended| now.0 > ended.saturating_add(FAREWELL)) {
+        if last_word(facts).is_some_and(|end| now >= end) {
             return None;
         }
         let lacks = !facts.log.news_for(carrier, NEWS).is_empty();
@@ -91,6 +98,7 @@ impl Case {
             What::HandOver => Message::HandOver { label: picture(facts, &out.carrier) },
             What::Part(stage) => self.part_message(facts, stage, &out.about, now)?,
             What::News => Message::News {},
+            What::Erase => Message::Erase {},
         };
         let attempt_key = || {
             acceptance(facts, &facts.log, &out.carrier)?;
@@ -101,7 +109,7 @@ impl Case {
             (_, Some(key)) => Recipient::Attempt(key),
             // What is to be unreadable once the attempt is over never goes to a key that outlives it.
             (What::Part(_) | What::HandOver, None) => return None,
-            (What::News, None) => Recipient::Statement(statement(facts, &out.carrier)?.x25519?),
+            (What::News | What::Erase, None) => Recipient::Statement(statement(facts, &out.carrier)?.x25519?),
         };
         let subject = facts.log.subject();
         let conversation = Conversation {
@@ -127,13 +135,46 @@ impl Case {
     }
 }
 
+/// When the last word to the carrier of a finished delivery was said often enough.
+pub(super) fn last_word(facts: &Facts) -> Option<UnixMillis> {
+    let after = |at: u64| Some(UnixMillis(at.saturating_add(FAREWELL)));
+    let finished = facts.delivery.status.as_ref().and_then(|status| status.finished_at.as_ref());
+    let ended = finished.and_then(|at| u64::try_from(at.0.as_millisecond()).ok()).and_then(after);
+    // What was said last counts; it is the seller's own clock.
+    let forgotten = facts.log.state().forgotten().and_then(|_| event_of(&facts.log, Kind::Forgotten));
+    ended.max(forgotten.and_then(|event| after(event.event().at.0)))
+}
+
+/// The agent is to wipe what it holds, until it has said that it did.
+fn erasure(facts: &Facts, now: UnixMillis) -> Option<Out> {
+    let state = facts.log.state();
+    if !facts.is_to_be_forgotten() || !state.phase().is_terminal() {
+        return None;
+    }
+    let carrier = state.carrier()?;
+    let wiped = facts
+        .log
+        .events_of(Author::Transport, carrier, 0)
+        .any(|event| matches!(event.event().fact, Fact::Erased { scope: ErasedScope::Delivery }));
+    let too_late = state.forgotten().is_some() && last_word(facts).is_some_and(|end| now >= end);
+    let (attempt, about) = (state.attempt(), Hash::NONE);
+    (!wiped && !too_late).then(|| Out { what: What::Erase, carrier: carrier.clone(), attempt, about, key: None })
+}
+
+/// Whether the label is still to be scanned, by an agent that has no parcel in its hands.
+fn needs_label(facts: &Facts, carrier: &Uid) -> bool {
+    let state = facts.log.state();
+    let carries = matches!(state.phase(), Phase::PickedUp | Phase::InTransit);
+    carries && state.door_gate() == DoorGate::AwaitsScan && is_managed(facts, carrier)
+}
+
 /// The carrier a hello may go to: named, ready, its keys known, and not in somebody else's place.
 fn may_be_asked(facts: &Facts) -> Option<&Uid> {
     let carrier = facts.carrier.as_ref().filter(|carrier| !carrier.revoked && carrier.statement.is_some())?;
     let state = facts.log.state();
     let mine = state.assigned().or(state.carrier()).is_none_or(|current| *current == carrier.uid);
     let wanted = facts.delivery.spec.cancelled.is_none() && !facts.seller.suspended;
-    let order = !matches!(facts.order, Found::Missing);
+    let order = !matches!(facts.order, Found::Missing { .. });
     (mine && wanted && order && facts.ready()).then_some(&carrier.uid)
 }
 
@@ -157,8 +198,11 @@ fn hello(facts: &Facts, attempt: u32) -> Option<Message> {
 /// For an agent without a parcel in its hands, where the terms ask for a scan.
 fn picture(facts: &Facts, carrier: &Uid) -> Option<waybill_protocol::seller_to_carrier::Picture> {
     let scan = facts.log.state().terms().is_some_and(|terms| terms.scan);
-    let managed = statement(facts, carrier).is_some_and(|statement| statement.custody == Custody::Managed);
-    (scan && managed).then(|| label::picture(&facts.keys.label, facts.uid())).flatten()
+    (scan && is_managed(facts, carrier)).then(|| label::picture(&facts.keys.label, facts.uid())).flatten()
+}
+
+fn is_managed(facts: &Facts, carrier: &Uid) -> bool {
+    statement(facts, carrier).is_some_and(|statement| statement.custody == Custody::Managed)
 }
 
 /// The keys of a carrier: what the cluster says now, or what it showed in the log.
@@ -169,6 +213,11 @@ fn statement<'f>(facts: &'f Facts, carrier: &Uid) -> Option<&'f KeyStatement> {
 }
 
 fn last(log: &Log, kind: Kind) -> Option<EventId> {
+    event_of(log, kind).map(SignedEvent::id)
+}
+
+/// The last of this kind that counts.
+fn event_of(log: &Log, kind: Kind) -> Option<&SignedEvent> {
     let counted = log.entries().iter().rev().filter(|entry| entry.verdict().counts());
-    counted.filter_map(|entry| entry.event()).find(|signed| signed.event().kind() == kind).map(|signed| signed.id())
+    counted.filter_map(|entry| entry.event()).find(|signed| signed.event().kind() == kind)
 }

@@ -23,7 +23,8 @@ use crate::part::{is_readable, opens};
 const ORDER_UNKNOWN: Kind = Kind { slug: "order-unknown", title: "No such order", status: StatusCode::NOT_FOUND };
 const PART_NOT_OPEN: Kind =
     Kind { slug: "part-not-open", title: "Part of the address not open", status: StatusCode::FORBIDDEN };
-const NOT_READY: Kind = Kind { slug: "not-ready", title: "Not ready yet", status: StatusCode::SERVICE_UNAVAILABLE };
+pub(super) const NOT_READY: Kind =
+    Kind { slug: "not-ready", title: "Not ready yet", status: StatusCode::SERVICE_UNAVAILABLE };
 
 type Asked = (State<Arc<Desk>>, HeaderMap, Checked<Path<String>>);
 type Answer = Result<Json<Value>, Problem>;

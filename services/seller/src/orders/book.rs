@@ -83,6 +83,11 @@ impl Book {
         &self.faults
     }
 
+    /// What is wrong with the order of this UPC, where there is one.
+    pub fn fault_of(&self, upc: &str) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.key.as_deref() == Some(upc))
+    }
+
     /// The faults in words, bounded: the first few in full, the rest counted.
     pub fn complaint(&self) -> String {
         let mut words: Vec<String> = self.faults.iter().take(LISTED).map(ToString::to_string).collect();

@@ -8,19 +8,20 @@ use std::sync::{Arc, Mutex};
 use kube::Api;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use waybill_chassis::tls::Material;
 use waybill_cluster::custody::{self, AppendError};
 use waybill_crds::Delivery;
 use waybill_link::{Link, LinkMetrics, Settings};
-use waybill_protocol::fact::reason::{Cause, DeliveredTo, EvidenceKind, Happening, Incident, Media};
+use waybill_protocol::fact::reason::{Cause, DeliveredTo, ErasedScope, EvidenceKind, Happening, Incident, Media};
 use waybill_protocol::seller_to_carrier::Message as Down;
 use waybill_protocol::{
-    AgreementSecret, Author, Bytes, Conversation, Direction, Fact, Frame, Hash, Incoming, KeyStatement, LabelCode,
-    LabelSecret, Log, Mac, Name, Outgoing, Part, Reason, Recipient, ScanOutcome, SealedTo, SellerTrust, Stage, Subject,
-    Topic, TopicFilter, Trust, Uid, carrier_to_seller as up, version,
+    AgreementSecret, AttemptSecret, Author, Bytes, Challenge, Conversation, Digits, Direction, Fact, Frame, Hash,
+    Incoming, KeyStatement, LabelCode, LabelSecret, Log, Mac, Name, Outgoing, Part, Reason, Recipient, ScanOutcome,
+    SealedTo, SellerTrust, SignedEvent, Stage, Subject, Topic, TopicFilter, Trust, Uid, carrier_to_seller as up,
+    sign_courier_check, version,
 };
 
 use crate::domain::Somebody;
@@ -49,16 +50,45 @@ pub(crate) enum Ending {
 /// A running agent, and what it was told.
 pub(crate) struct Agent {
     pub(crate) told: Arc<Mutex<Vec<Part>>>,
-    /// Facts it states when asked to.
-    say: tokio::sync::mpsc::UnboundedSender<Fact>,
+    /// What it is asked to do.
+    asks: tokio::sync::mpsc::UnboundedSender<Ask>,
     pub(crate) uid: Uid,
     _run: AbortOnDropHandle<()>,
     _link: AbortOnDropHandle<()>,
 }
 
+/// What the courier at the device does.
+enum Ask {
+    State(Fact),
+    Say(up::Message),
+    Digits(Challenge, oneshot::Sender<Digits>),
+    Sign(Challenge, oneshot::Sender<Vec<u8>>),
+}
+
 impl Agent {
     pub(crate) fn state(&self, fact: Fact) {
-        self.say.send(fact).unwrap();
+        assert!(self.asks.send(Ask::State(fact)).is_ok());
+    }
+
+    /// Says where it is.
+    pub(crate) fn is_at(&self, number: u64, latitude_e7: i32, longitude_e7: i32) {
+        let at = crate::thread::now();
+        let said = up::Message::Position { number, at, latitude_e7, longitude_e7, accuracy_m: Some(7) };
+        assert!(self.asks.send(Ask::Say(said)).is_ok());
+    }
+
+    /// What its device shows for a challenge that was typed in.
+    pub(crate) async fn digits(&self, challenge: Challenge) -> Digits {
+        let (answer, shown) = oneshot::channel();
+        assert!(self.asks.send(Ask::Digits(challenge, answer)).is_ok());
+        shown.await.unwrap()
+    }
+
+    /// The code its device shows.
+    pub(crate) async fn code(&self, challenge: Challenge) -> Vec<u8> {
+        let (answer, shown) = oneshot::channel();
+        assert!(self.asks.send(Ask::Sign(challenge, answer)).is_ok());
+        shown.await.unwrap()
     }
 
     pub(crate) fn was_told(&self) -> Vec<Stage> {
@@ -100,7 +130,7 @@ impl Scene {
         let settings = settings.subscribe([TopicFilter::ToCarrier(carrier.clone()).to_string()]);
         let (link, mut inbox, driver) = waybill_link::link(settings, tls, LinkMetrics::default()).unwrap();
         let running = tokio::spawn(driver.run(CancellationToken::new()));
-        let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+        let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
         let told = Arc::new(Mutex::new(Vec::new()));
         let trust = self.ca.trust();
         let mut play = Play {
@@ -128,15 +158,32 @@ impl Scene {
                         Some(message) => play.hear(&message.topic, &message.payload).await,
                         None => return,
                     },
-                    Some(fact) = said.recv() => play.act(fact).await,
+                    Some(ask) = asked.recv() => play.does(ask).await,
                 }
             }
         });
-        Agent { told, say, uid: carrier, _run: AbortOnDropHandle::new(run), _link: AbortOnDropHandle::new(running) }
+        Agent { told, asks, uid: carrier, _run: AbortOnDropHandle::new(run), _link: AbortOnDropHandle::new(running) }
     }
 }
 
 impl Play {
+    async fn does(&mut self, ask: Ask) {
+        let (delivery, attempt) = (self.conversation.delivery.clone(), self.journal.state().attempt());
+        match ask {
+            Ask::State(fact) => self.act(fact).await,
+            Ask::Say(message) => self.say(attempt, Hash::NONE, Vec::new(), message),
+            Ask::Digits(challenge, answer) => {
+                let (key, seller) = (self.key.as_ref().unwrap(), self.seller.as_ref().unwrap().x25519.unwrap());
+                let secret = AttemptSecret::of_carrier(key, &seller, &delivery, attempt);
+                answer.send(secret.digits(challenge.as_bytes())).unwrap();
+            }
+            Ask::Sign(challenge, answer) => {
+                let signed = sign_courier_check(&self.own.signer, &delivery, attempt, challenge.as_bytes());
+                answer.send(signed).unwrap();
+            }
+        }
+    }
+
     async fn hear(&mut self, topic: &str, payload: &[u8]) {
         let topic: Topic = topic.parse().unwrap();
         if topic.delivery != self.conversation.delivery {
@@ -196,7 +243,18 @@ impl Play {
                 }
             }
             Down::News {} => self.say(attempt, about, Vec::new(), up::Message::Received {}),
-            other => panic!("not played here: {other:?}"),
+            Down::Challenge { challenge, .. } => {
+                let delivery = &self.conversation.delivery;
+                let signature = Bytes(sign_courier_check(&self.own.signer, delivery, attempt, &challenge.0));
+                self.say(attempt, about, Vec::new(), up::Message::CourierAnswer { challenge, signature });
+            }
+            Down::Erase {} => {
+                let scope = ErasedScope::Delivery;
+                let wiped = |event: &SignedEvent| event.event().fact == Fact::Erased { scope };
+                if !self.journal.events_of(Author::Transport, &self.conversation.carrier, 0).any(wiped) {
+                    self.act(Fact::Erased { scope }).await;
+                }
+            }
         }
     }
 

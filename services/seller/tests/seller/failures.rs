@@ -7,8 +7,8 @@ use waybill_crds::{Carrier, Phase};
 use waybill_protocol::fact::reason::HoldReason;
 use waybill_protocol::{Fact, Stage};
 
-use crate::agent::{Ending, Manners};
-use crate::stage::{on_stage, on_stage_with};
+use crate::agent::{Agent, Ending, Manners};
+use crate::stage::{Running, Stage as Scene, on_stage, on_stage_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absent_recipient_means_another_attempt_and_after_the_last_one_the_way_back() {
@@ -47,12 +47,7 @@ async fn a_refused_parcel_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_called_off_after_the_pick_up_opens_nothing_more_and_comes_back() {
     on_stage("fails-cancelled", |stage| async move {
-        let truck = stage.carrier("truck", false).await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let seller = stage.start("seller-0");
-        let halts = Manners { halts_at: Some(Stage::PostalCode), ..Manners::default() };
-        let agent = stage.agent(&truck, &name, halts).await;
-        waits_for(&agent, &[Stage::Country, Stage::PostalCode]).await;
+        let Begun { seller, name, agent } = Begun::halting_at(&stage, Stage::PostalCode).await;
         stage.change(&name, json!({"cancelled": {"reason": "recipientRequest"}})).await;
         stage.becomes(&name, Phase::ReturnToSender).await;
         agent.state(Fact::GivenBack);
@@ -90,12 +85,7 @@ async fn a_revoked_carrier_is_cut_off_and_another_one_brings_the_parcel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_carrier_made_anew_under_the_same_name_gets_nothing() {
     on_stage("fails-replaced", |stage| async move {
-        let truck = stage.carrier("truck", false).await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let seller = stage.start("seller-0");
-        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
-        let first = stage.agent(&truck, &name, halts).await;
-        waits_for(&first, &[Stage::Country]).await;
+        let Begun { seller, name, agent: _first } = Begun::halting_at(&stage, Stage::Country).await;
         stage.namespace.api::<Carrier>().delete("truck", &DeleteParams::default()).await.unwrap();
         let impostor = stage.carrier("truck", false).await;
         let second = stage.agent(&impostor, &name, Manners::default()).await;
@@ -145,17 +135,11 @@ async fn a_manual_hand_over_waits_for_the_users_word() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_that_vanished_is_followed_by_another_that_goes_on_from_the_log() {
     on_stage("fails-over", |stage| async move {
-        let truck = stage.carrier("truck", false).await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let first = stage.start("seller-0");
-        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
-        let agent = stage.agent(&truck, &name, halts).await;
-        waits_for(&agent, &[Stage::Country]).await;
+        let Begun { seller: first, name, agent } = Begun::halting_at(&stage, Stage::Country).await;
         first.kill().await;
         // Under the same name: the container of a pod that started again.
         let second = stage.start("seller-0");
-        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
-        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        posts_country(&stage, &name, &agent).await;
         stage.becomes(&name, Phase::Delivered).await;
         let released = stage.words(&name).await.iter().filter(|word| *word == "Released").count();
         assert_eq!(released, 3, "nothing is released twice");
@@ -177,8 +161,7 @@ async fn a_standby_takes_over_when_the_holder_leaves_in_good_order() {
         let second = stage.replica("seller-1");
         second.ready().await;
         first.stop().await;
-        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
-        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        posts_country(&stage, &name, &agent).await;
         stage.becomes(&name, Phase::Delivered).await;
         second.stop().await;
     })
@@ -189,18 +172,12 @@ async fn a_standby_takes_over_when_the_holder_leaves_in_good_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_holders_for_a_moment_release_nothing_twice() {
     on_stage("fails-two", |stage| async move {
-        let truck = stage.carrier("truck", false).await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let first = stage.start("seller-0");
-        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
-        let agent = stage.agent(&truck, &name, halts).await;
-        waits_for(&agent, &[Stage::Country]).await;
+        let Begun { seller: first, name, agent } = Begun::halting_at(&stage, Stage::Country).await;
         let leases: kube::Api<Lease> = stage.namespace.api();
         let stolen = json!({"spec": {"holderIdentity": "seller-1"}});
         leases.patch("wb-seller-acme", &PatchParams::default(), &Patch::Merge(stolen)).await.unwrap();
         let second = stage.replica("seller-1");
-        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
-        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        posts_country(&stage, &name, &agent).await;
         stage.becomes(&name, Phase::Delivered).await;
         let released = stage.words(&name).await.iter().filter(|word| *word == "Released").count();
         assert_eq!(released, 3);
@@ -213,15 +190,9 @@ async fn two_holders_for_a_moment_release_nothing_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_restarts_loses_nothing() {
     on_stage("fails-broker", |mut stage| async move {
-        let truck = stage.carrier("truck", false).await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let seller = stage.start("seller-0");
-        let halts = Manners { halts_at: Some(Stage::Country), ..Manners::default() };
-        let agent = stage.agent(&truck, &name, halts).await;
-        waits_for(&agent, &[Stage::Country]).await;
+        let Begun { seller, name, agent } = Begun::halting_at(&stage, Stage::Country).await;
         stage.broker.kill();
-        let commitment = stage.log(&name).await.state().commitments().unwrap().country;
-        agent.state(Fact::Posted { stage: Stage::Country, commitment });
+        posts_country(&stage, &name, &agent).await;
         // The broker is away while the next part is released.
         let released = async || stage.words(&name).await.iter().filter(|word| *word == "Released").count();
         waybill_e2e::eventually("the next part is released", crate::stage::SOON, || async {
@@ -239,7 +210,31 @@ async fn a_broker_that_restarts_loses_nothing() {
 
 // === helpers ===
 
-async fn waits_for(agent: &crate::agent::Agent, told: &[Stage]) {
+/// A parcel on its way whose agent halts.
+struct Begun {
+    seller: Running,
+    name: String,
+    agent: Agent,
+}
+
+impl Begun {
+    async fn halting_at(stage: &Scene, part: Stage) -> Self {
+        let truck = stage.carrier("truck", false).await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let seller = stage.start("seller-0");
+        let agent = stage.agent(&truck, &name, Manners { halts_at: Some(part), ..Manners::default() }).await;
+        let told: Vec<Stage> = Stage::ALL.into_iter().filter(|told| *told <= part).collect();
+        waits_for(&agent, &told).await;
+        Self { seller, name, agent }
+    }
+}
+
+async fn posts_country(stage: &Scene, name: &str, agent: &Agent) {
+    let commitment = stage.log(name).await.state().commitments().unwrap().country;
+    agent.state(Fact::Posted { stage: Stage::Country, commitment });
+}
+
+async fn waits_for(agent: &Agent, told: &[Stage]) {
     waybill_e2e::eventually("the agent was told", crate::stage::SOON, || async {
         let now = agent.was_told();
         if now == told { Ok(()) } else { Err(format!("{now:?}")) }

@@ -13,11 +13,15 @@ use crate::domain::{Ca, Somebody};
 
 /// A certificate with this uid as its name, and its key, for a server at this address.
 pub(crate) fn leaf(ca: &Ca, uid: &str, ip: Ipv4Addr) -> (String, String) {
+    leaf_for(ca, uid, vec![SanType::IpAddress(ip.into())])
+}
+
+fn leaf_for(ca: &Ca, uid: &str, names: Vec<SanType>) -> (String, String) {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, uid);
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    params.subject_alt_names = vec![SanType::IpAddress(ip.into())];
+    params.subject_alt_names = names;
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().unwrap();
     (params.signed_by(&key, &ca.issuer).unwrap().pem(), key.serialize_pem())
@@ -54,7 +58,10 @@ pub(crate) fn write_broker(run: &Path, ca: &Ca) {
 }
 
 pub(crate) fn write_seller(dir: &Path, ca: &Ca, seller: &Somebody, (label_key, ip): (&[u8; 32], Ipv4Addr)) {
-    let (certificate, key) = leaf(ca, seller.signer.uid().as_str(), ip);
+    // The name of its Service, as the operator writes it.
+    let host = format!("wb-seller-acme.{}.svc", seller.signer.statement().namespace);
+    let names = vec![SanType::IpAddress(ip.into()), SanType::DnsName(host.try_into().unwrap())];
+    let (certificate, key) = leaf_for(ca, seller.signer.uid().as_str(), names);
     let (commit, bundle): ([u8; 32], String) = (rand::random(), ca.pem());
     let files: [(&str, &[u8]); 8] = [
         ("tls/tls.crt", certificate.as_bytes()),

@@ -8,11 +8,13 @@ mod agent;
 mod api;
 #[path = "../../../cluster/tests/server/domain.rs"]
 mod domain;
+mod door;
 mod failures;
 mod files;
 #[path = "../../../broker/tests/broker/mosquitto.rs"]
 #[allow(dead_code, reason = "shared with the broker's tests, which stop and signal it too")]
 mod mosquitto;
 mod orders;
+mod people;
 mod stage;
 mod thread;

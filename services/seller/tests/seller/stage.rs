@@ -19,9 +19,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use waybill_cluster::custody;
 use waybill_crds::{Carrier, Delivery, Phase, Seller};
 use waybill_e2e::{Namespace, eventually, in_namespace, objects};
-use waybill_protocol::{Log, Role, Trust};
+use waybill_protocol::fact::reason::DeclaredFact;
+use waybill_protocol::{Fact, Log, PersonName, Role, Trust};
 use waybill_seller::Args;
 
 use crate::domain::{Ca, Somebody};
@@ -36,7 +38,11 @@ pub(crate) struct Stage {
     pub(crate) ca: Ca,
     pub(crate) broker: Mosquitto,
     pub(crate) seller: Somebody,
+    /// Who signs declarations and view tokens.
+    pub(crate) viewer: Somebody,
     pub(crate) api: SocketAddr,
+    /// The one that may be asked, if any.
+    order_system: String,
     trust: Trust,
     files: TempDir,
     _kept: [TempDir; 2],
@@ -47,6 +53,7 @@ pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<Result<(), waybill_seller::Error>>,
     pub(crate) probes: SocketAddr,
+    pub(crate) api: SocketAddr,
 }
 
 #[derive(Parser)]
@@ -76,6 +83,8 @@ where
 impl Stage {
     async fn prepare(namespace: Namespace, spec: Value) -> Self {
         define(&namespace).await;
+        let allowed = spec["url"].as_str().filter(|url| url.starts_with("http://127.0.0.1:"));
+        let order_system = allowed.unwrap_or_default().to_owned();
         let ca = Ca::new();
         let seller = made::<Seller>(&namespace, "acme", spec).await;
         let seller = ca.somebody(Role::Seller, &namespace.name, "acme", &seller.uid().unwrap());
@@ -87,7 +96,9 @@ impl Stage {
         let (broker, own) = started_broker(run.path()).await;
         let trust = ca.trust();
         let api = free_port(ip);
-        let stage = Self { namespace, ca, broker, seller, api, trust, files, _kept: [run, own] };
+        let viewer =
+            ca.somebody(Role::CarrierApi, &namespace.name, "carrier-api", "a91a9100-0000-4000-8000-000000000004");
+        let stage = Self { namespace, ca, broker, seller, viewer, api, order_system, trust, files, _kept: [run, own] };
         stage.publish_trust(1, &[]).await;
         stage.orders(&["UPC_1", "UPC_2", "UPC_3"]).await;
         stage
@@ -122,6 +133,8 @@ impl Stage {
             ("--keys-dir", path("keys")),
             ("--label-dir", path("label")),
             ("--seller-api", format!("https://{api}")),
+            ("--order-urls", format!("http://127.0.0.1:1/none,{}", self.order_system)),
+            ("--pod-ip", api.ip().to_string()),
             ("--listen", api.to_string()),
             ("--probe-addr", probes.to_string()),
         ];
@@ -130,7 +143,7 @@ impl Stage {
         let running = waybill_seller::run_on(account, args, stop.clone());
         let told = |error: &waybill_seller::Error| eprintln!("the seller ended: {error:?}");
         let task = tokio::spawn(async move { running.await.inspect_err(told) });
-        Running { stop, task, probes }
+        Running { stop, task, probes, api }
     }
 
     /// A Carrier with keys, as the operator leaves it.
@@ -190,7 +203,7 @@ impl Stage {
 
     /// The log of a Delivery, as anybody reads it.
     pub(crate) fn read(&self, delivery: &Delivery) -> Log {
-        waybill_cluster::custody::read(delivery, self.seller.signer.uid(), &self.trust).unwrap()
+        custody::read(delivery, self.seller.signer.uid(), &self.trust).unwrap()
     }
 
     pub(crate) async fn log(&self, name: &str) -> Log {
@@ -231,11 +244,48 @@ impl Stage {
         .await;
     }
 
+    /// Waits until the Delivery says that this is in the way, in these words; or that nothing is.
+    pub(crate) async fn hindered(&self, name: &str, by: Option<(&str, &str)>) {
+        eventually(&format!("{name} is hindered by {by:?}"), SOON, || async {
+            let conditions = self.get(name).await.status.unwrap_or_default().conditions;
+            let said = conditions.into_iter().find(|condition| condition.type_ == "Hindered");
+            let so = match (&said, by) {
+                (Some(said), Some((reason, words))) => said.reason == reason && said.message.contains(words),
+                (said, by) => said.is_none() && by.is_none(),
+            };
+            if so { Ok(()) } else { Err(format!("{said:?}")) }
+        })
+        .await;
+    }
+
+    /// Takes one order away.
+    pub(crate) async fn delete_order(&self, upc: &str) {
+        let patch = Patch::Merge(json!({"data": {upc: null}}));
+        self.namespace.api::<Secret>().patch("orders-acme", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// A person declares this through the Carrier API; answers with the id.
+    pub(crate) async fn declares(&self, name: &str, fact: DeclaredFact) -> String {
+        let by = PersonName::new("jane@example.com").unwrap();
+        let declared = Fact::Declared { fact, by, note: None };
+        eventually("the declaration is written", SOON, || async {
+            let delivery = self.get(name).await;
+            let log = self.read(&delivery);
+            let event = log.sign(&self.viewer.signer, declared.clone(), crate::thread::now()).unwrap();
+            let api = self.carrier_api();
+            let wrote =
+                custody::append(&api, &delivery, &log, std::slice::from_ref(&event), "waybill-carrier-api").await;
+            wrote.map(|_| event.id().to_string()).map_err(|why| why.to_string())
+        })
+        .await
+    }
+
     /// ConfigMap `waybill-trust`.
     pub(crate) async fn publish_trust(&self, number: u64, revoked: &[&str]) {
         let entries: Vec<Value> = revoked.iter().map(|uid| json!({"serial": "0a", "uid": uid})).collect();
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "waybill-trust"}, "data": {
             "ca.crt": self.ca.pem(), "revoked.json": json!({"number": number, "entries": entries}).to_string(),
+            "carrier-api-statement": STANDARD.encode(&self.viewer.statement),
         }});
         objects::apply::<ConfigMap>(&self.namespace, &body).await.unwrap();
     }
@@ -253,7 +303,9 @@ impl Running {
     pub(crate) async fn ready(&self) {
         eventually("the seller is ready", SOON, || async {
             let answer = reqwest::get(format!("http://{}/readyz", self.probes)).await.map_err(|why| why.to_string())?;
-            if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_default()) }
+            let (ready, gates) = (answer.status().is_success(), answer.text().await.unwrap_or_default());
+            assert!(gates.contains("lists"), "ready before it has seen everything: {gates}");
+            if ready { Ok(()) } else { Err(gates) }
         })
         .await;
     }

@@ -85,7 +85,11 @@ impl Job {
             Message::Hello { nonce, min, current, offer, .. } => {
                 self.on_hello(attempt, nonce, (min, current), &offer, now)
             }
-            Message::HandOver { label } => self.on_hand_over(label),
+            Message::HandOver { label } => {
+                self.on_hand_over(label)?;
+                self.say(attempt, about, Vec::new(), up::Message::Received {});
+                Ok(())
+            }
             Message::Part { part, salt, token } => {
                 self.check_token(&token, &about, now)?;
                 self.log.check_part(&about, &part.0, &salt).map_err(Dropped::Part)?;
