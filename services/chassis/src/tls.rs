@@ -133,6 +133,11 @@ impl Material {
         Self { bundle, ..self.clone() }
     }
 
+    /// Whether connections made with either are alike.
+    fn is_same(&self, other: &Self) -> bool {
+        self.leaf.cert == other.leaf.cert && self.bundle == other.bundle
+    }
+
     /// The roots it came with.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle

@@ -33,6 +33,7 @@ impl PublishError {
 pub struct Link {
     pub(crate) session: watch::Receiver<Option<AsyncClient>>,
     pub(crate) connected: watch::Receiver<bool>,
+    pub(crate) ready: watch::Receiver<bool>,
     pub(crate) metrics: LinkMetrics,
 }
 
@@ -40,6 +41,11 @@ impl Link {
     /// True while a session is up and every subscription was granted.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
+    }
+
+    /// The same for whoever shows it: the moment a session takes to move to another certificate is no break.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
     }
 
     /// The largest payload that is not refused.
@@ -101,7 +107,8 @@ mod tests {
     fn unconnected() -> Link {
         let (_, session) = watch::channel(None);
         let (_, connected) = watch::channel(false);
-        Link { session, connected, metrics: LinkMetrics::default() }
+        let ready = connected.clone();
+        Link { session, connected, ready, metrics: LinkMetrics::default() }
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn show(gate: &Gate, (open, word): (bool, &'static str)) {
 }
 
 async fn follow(gate: &Gate, link: Link) {
-    let mut connected = link.connected();
+    let mut connected = link.ready();
     loop {
         show(gate, state(true, true, *connected.borrow_and_update()));
         if connected.changed().await.is_err() {

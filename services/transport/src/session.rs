@@ -155,16 +155,21 @@ impl Sessions {
 }
 
 async fn follow(gate: &Gate, link: Link, ends: &Ends) {
-    let mut connected = link.connected();
+    let (mut connected, mut ready) = (link.connected(), link.ready());
     ends.link.send_replace(Some(link));
+    gate.close("connecting");
     loop {
-        if *connected.borrow_and_update() {
-            gate.open_as("connected");
-            ends.connects.send_modify(|times| *times += 1);
-        } else {
-            gate.close("connecting");
-        }
-        if connected.changed().await.is_err() {
+        let alive = tokio::select! {
+            changed = connected.changed() => changed.map(|()| {
+                let came_up = u64::from(*connected.borrow_and_update());
+                ends.connects.send_modify(|times| *times += came_up);
+            }),
+            changed = ready.changed() => changed.map(|()| match *ready.borrow_and_update() {
+                true => gate.open_as("connected"),
+                false => gate.close("connecting"),
+            }),
+        };
+        if alive.is_err() {
             return std::future::pending().await;
         }
     }

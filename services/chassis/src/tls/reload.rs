@@ -47,7 +47,12 @@ pub fn with_bundle(
                 return;
             }
             let next = combine(&material.borrow_and_update(), &bundle.borrow_and_update());
-            sender.send_replace(next);
+            // A Secret brings roots of its own, which do not count here: only what is used makes anybody move.
+            sender.send_if_modified(|current| {
+                let new = !current.is_same(&next);
+                *current = next;
+                new
+            });
         }
     });
     receiver
@@ -88,4 +93,37 @@ where
         }
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["a".into()]).unwrap().self_signed(&key).unwrap();
+        (leaf.pem(), key.serialize_pem())
+    }
+
+    #[tokio::test]
+    async fn only_what_is_used_counts_as_a_change() {
+        let ((leaf, key), (other, _)) = (certificate(), certificate());
+        let material =
+            |roots: &str| Arc::new(Material::from_pem(leaf.as_bytes(), key.as_bytes(), roots.as_bytes()).unwrap());
+        let (secret, materials) = watch::channel(material(&leaf));
+        let (published, bundles) = watch::channel(Arc::new(Bundle::from_pem(leaf.as_bytes()).unwrap()));
+        let mut used = with_bundle(materials, bundles);
+        used.borrow_and_update();
+        // The Secret's own roots, which the published ones stand before; then those.
+        secret.send_replace(material(&other));
+        published.send_replace(Arc::new(Bundle::from_pem(other.as_bytes()).unwrap()));
+        used.changed().await.unwrap();
+        assert!(*used.borrow_and_update().bundle() == **published.borrow(), "the published one");
+        secret.send_replace(material(&leaf));
+        published.send_replace(Arc::new(Bundle::from_pem(other.as_bytes()).unwrap()));
+        secret.send_replace(material(&other));
+        drop((secret, published));
+        // It ends when nobody can change anything any more, without having had anything to say.
+        assert!(used.changed().await.is_err());
+    }
 }

@@ -222,8 +222,11 @@ async fn a_new_certificate_moves_the_link_to_a_new_connection_after_a_goodbye() 
     .await;
     let mut running = run(settings(&broker), &broker);
     running.connected(true).await;
+    let mut ready = running.link.ready();
+    assert!(*ready.borrow_and_update());
     running.tls.send_replace(Arc::clone(&broker.tls));
     until("second session", || running.metrics.sessions() >= 2).await;
+    assert!(!ready.has_changed().unwrap(), "nobody who asks whether it is ready sees it move");
     assert_eq!((*goodbyes.lock().unwrap(), broker.connections(), running.metrics.lost()), (1, 2, 0));
     assert_eq!(running.send_until_answered(3).await, 0);
     running.shutdown.cancel();
@@ -245,4 +248,20 @@ async fn a_broker_that_never_answers_connect_is_given_up() {
     let running = run(settings, &broker);
     running.connected(true).await;
     assert_eq!(running.metrics.lost(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_moves_is_missed_when_it_does_not_come_back_soon() {
+    let broker = FakeBroker::start(async |number, conn: Conn| match number {
+        1 => conn.go_silent().await,
+        _ => serve(conn, false).await,
+    })
+    .await;
+    let running = run(settings(&broker), &broker);
+    running.connected(true).await;
+    let mut ready = running.link.ready();
+    running.tls.send_replace(Arc::clone(&broker.tls));
+    soon("it is missed", ready.wait_for(|ready| !ready)).await.unwrap();
+    soon("it is back", ready.wait_for(|ready| *ready)).await.unwrap();
+    assert!(running.metrics.sessions() >= 2);
 }
