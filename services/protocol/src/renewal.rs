@@ -2,6 +2,7 @@
 //! statement names, so an expired leaf is no dead end. The answer holds nothing secret; the request proves only that its sender is alive
 //! and who it is.
 
+use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
 use crate::{
@@ -35,9 +36,22 @@ pub struct RenewalRequest {
 impl RenewalRequest {
     /// Signs a request of this participant.
     pub fn sign(signer: &Signer, at: UnixMillis) -> Vec<u8> {
-        let (uid, namespace) = (signer.uid().clone(), signer.statement().namespace.clone());
-        let request = Self { version: version::CURRENT, uid, namespace, at };
-        cose::sign_eddsa(Domain::Renewal, signer.key(), &codec::encode(&request))
+        Self::by(signer.key(), signer.uid(), &signer.statement().namespace, at)
+    }
+
+    /// The same before the participant has any statement: `seed` as in [`Signer::new`].
+    pub fn sign_first(seed: &[u8; 32], uid: &Uid, namespace: &Name, at: UnixMillis) -> Vec<u8> {
+        Self::by(&SigningKey::from_bytes(seed), uid, namespace, at)
+    }
+
+    /// What a statement has to name for that seed.
+    pub fn key_of(seed: &[u8; 32]) -> Ed25519Key {
+        Ed25519Key::from(SigningKey::from_bytes(seed).verifying_key())
+    }
+
+    fn by(key: &SigningKey, uid: &Uid, namespace: &Name, at: UnixMillis) -> Vec<u8> {
+        let request = Self { version: version::CURRENT, uid: uid.clone(), namespace: namespace.clone(), at };
+        cose::sign_eddsa(Domain::Renewal, key, &codec::encode(&request))
     }
 
     /// Reads a request and verifies nothing but its form: its `uid` says with whose key to [`verify`](Self::verify) it.

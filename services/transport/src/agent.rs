@@ -4,14 +4,14 @@
 //! A stranger's frame makes nothing: before a delivery gets a journal here, its first frame must open, be a hello, and
 //! carry a seller's statement by a CA we trust. A hostile broker can only cost the time of that check.
 
-mod retry;
+pub(crate) mod retry;
 mod task;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::revocation::Revocations;
@@ -22,7 +22,7 @@ use waybill_protocol::{Conversation, Direction, Frame, SellerTrust, Topic, Uid, 
 use crate::api::{Api, Error as ApiError, Open};
 use crate::camera::Camera;
 use crate::clock::Clock;
-use crate::job::{Input, Profile};
+use crate::job::{Answer, Ask, Fix, Input, Profile};
 use crate::journal::Folder;
 use crate::keys::Identity;
 use crate::metrics::TransportMetrics;
@@ -39,13 +39,33 @@ pub(crate) struct Shared {
     pub(crate) identity: watch::Receiver<Option<Arc<Identity>>>,
     pub(crate) api: Api,
     pub(crate) folder: Folder,
-    pub(crate) simulator: Simulator,
+    /// How the way goes, where nobody taps what happens on it.
+    pub(crate) simulator: Option<Simulator>,
     pub(crate) camera: Camera,
     pub(crate) profile: Profile,
     pub(crate) clock: Clock,
     pub(crate) link: watch::Receiver<Option<Link>>,
     pub(crate) revocations: Revocations,
     pub(crate) metrics: TransportMetrics,
+    /// Journals that are read at the same time.
+    pub(crate) opening: Semaphore,
+}
+
+/// What comes for one delivery, and who waits for an answer to it.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    pub(crate) input: Input,
+    pub(crate) reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// What somebody at the device wants of the agent.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Every open delivery's view, as it comes.
+    All(mpsc::UnboundedSender<oneshot::Receiver<Answer>>),
+    /// Something about one; no answer where it is not open here.
+    One(Uid, Ask, oneshot::Sender<Answer>),
+    Moved(Fix),
 }
 
 /// What the outside brings.
@@ -55,19 +75,23 @@ pub(crate) struct Sources {
     pub(crate) messages: mpsc::Receiver<Message>,
     /// Counts the times the link came up.
     pub(crate) connects: watch::Receiver<u64>,
+    /// What is asked at the device.
+    pub(crate) requests: mpsc::Receiver<Request>,
 }
 
 /// How a task ended: with what came too late for it, with an error, or in a panic.
-type Ended = Result<(tokio::task::Id, Result<Vec<Input>, task::Failed>), tokio::task::JoinError>;
+type Ended = Result<(tokio::task::Id, Result<Vec<Mail>, task::Failed>), tokio::task::JoinError>;
 
 /// All deliveries of this agent.
 pub(crate) struct Agent {
     shared: Arc<Shared>,
-    mailboxes: HashMap<Uid, mpsc::Sender<Input>>,
-    tasks: JoinSet<Result<Vec<Input>, task::Failed>>,
+    mailboxes: HashMap<Uid, mpsc::Sender<Mail>>,
+    tasks: JoinSet<Result<Vec<Mail>, task::Failed>>,
     /// Whose task each is.
     whose: HashMap<tokio::task::Id, Uid>,
     listing: JoinSet<Result<Vec<Open>, ApiError>>,
+    /// Lines of the list that found a mailbox full: nobody says them again.
+    lines: JoinSet<(Uid, Result<(), mpsc::error::SendError<Mail>>)>,
 }
 
 impl Agent {
@@ -78,6 +102,7 @@ impl Agent {
             tasks: JoinSet::new(),
             whose: HashMap::new(),
             listing: JoinSet::new(),
+            lines: JoinSet::new(),
         }
     }
 
@@ -85,12 +110,20 @@ impl Agent {
     pub(crate) async fn run(mut self, mut sources: Sources, shutdown: CancellationToken) {
         self.wake_all();
         self.list();
+        let mut revocations = self.shared.revocations.clone();
+        self.end_if_revoked();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(message) = sources.messages.recv() => self.heard(&message),
                 Ok(()) = sources.connects.changed() => self.list(),
                 Some(listed) = self.listing.join_next() => self.listed(listed),
+                Some(request) = sources.requests.recv() => self.asked(request),
+                Some(listed) = revocations.changed() => {
+                    drop(listed);
+                    self.end_if_revoked();
+                }
+                Some(Ok((delivery, Err(unsent)))) = self.lines.join_next() => self.tell(&delivery, None, unsent.0),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
         }
@@ -104,7 +137,7 @@ impl Agent {
         }
     }
 
-    fn wake(&mut self, delivery: Uid, seller: Option<Uid>) -> mpsc::Sender<Input> {
+    fn wake(&mut self, delivery: Uid, seller: Option<Uid>) -> mpsc::Sender<Mail> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         self.mailboxes.insert(delivery.clone(), sender.clone());
         let (shared, whose) = (Arc::clone(&self.shared), delivery.clone());
@@ -139,24 +172,69 @@ impl Agent {
                 self.wake_unless(alive, &delivery)
             }
         };
-        late.into_iter().for_each(|input| self.tell(&delivery, None, input));
+        late.into_iter().for_each(|mail| self.tell(&delivery, None, mail));
         self.shared.metrics.deliveries.set(i64::try_from(self.mailboxes.len()).unwrap_or(i64::MAX));
     }
 
-    fn wake_unless(&mut self, alive: bool, delivery: &Uid) -> Vec<Input> {
+    fn wake_unless(&mut self, alive: bool, delivery: &Uid) -> Vec<Mail> {
         if !alive {
             self.wake(delivery.clone(), None);
         }
         Vec::new()
     }
 
-    fn tell(&mut self, delivery: &Uid, seller: Option<&Uid>, input: Input) {
+    /// Its seller says again what does not fit; a line of the list waits for room.
+    fn tell(&mut self, delivery: &Uid, seller: Option<&Uid>, mail: Mail) {
         let mailbox = match self.mailboxes.get(delivery).filter(|mailbox| !mailbox.is_closed()) {
             Some(mailbox) => mailbox.clone(),
             None => self.wake(delivery.clone(), seller.cloned()),
         };
-        if mailbox.try_send(input).is_err() {
-            self.shared.metrics.dropped("busy");
+        match mailbox.try_send(mail) {
+            Ok(()) => {}
+            Err(unsent) if matches!(unsent_mail(&unsent).input, Input::Listed { .. } | Input::Gone) => {
+                let (delivery, mail) = (delivery.clone(), unsent.into_inner());
+                self.lines.spawn(async move { (delivery, mailbox.send(mail).await) });
+            }
+            Err(_) => self.shared.metrics.dropped("busy"),
+        }
+    }
+
+    /// Only of deliveries that are open here: a question wakes none.
+    fn asked(&mut self, request: Request) {
+        let ask = |mailbox: &mpsc::Sender<Mail>, ask, reply| {
+            let sent = mailbox.try_send(Mail { input: Input::Asked(ask), reply: Some(reply) });
+            if sent.is_err() {
+                self.shared.metrics.dropped("busy");
+            }
+        };
+        match request {
+            Request::All(views) => self.mailboxes.values().for_each(|mailbox| {
+                let (reply, view) = oneshot::channel();
+                let _ = views.send(view);
+                ask(mailbox, Ask::Show, reply);
+            }),
+            Request::One(delivery, what, reply) => {
+                if let Some(mailbox) = self.mailboxes.get(&delivery) {
+                    ask(mailbox, what, reply);
+                }
+            }
+            Request::Moved(fix) => self.mailboxes.values().for_each(|mailbox| {
+                let _ = mailbox.try_send(Mail { input: Input::Moved(fix), reply: None });
+            }),
+        }
+    }
+
+    /// Once this agent's identity has ended nothing is left to do: what it holds of its deliveries goes, and what it has
+    /// not told stays on its disk as evidence.
+    fn end_if_revoked(&mut self) {
+        let own = self.shared.identity.borrow().as_ref().map(|identity| identity.own.signer.uid().clone());
+        let list = self.shared.revocations.current();
+        if !own.zip(list).is_some_and(|(own, list)| list.names(own.as_str())) {
+            return;
+        }
+        tracing::error!(deliveries = self.mailboxes.len(), "this agent is revoked: it ends its deliveries");
+        for delivery in self.mailboxes.keys().cloned().collect::<Vec<_>>() {
+            self.tell(&delivery, None, Mail { input: Input::Gone, reply: None });
         }
     }
 
@@ -164,7 +242,7 @@ impl Agent {
         self.shared.metrics.heard.inc();
         match self.addressee(message) {
             Ok(topic) => {
-                let frame = Input::Heard(message.payload.to_vec());
+                let frame = Mail { input: Input::Heard(message.payload.to_vec()), reply: None };
                 self.tell(&topic.delivery, Some(&topic.seller), frame);
             }
             Err(reason) => self.shared.metrics.dropped(reason),
@@ -210,9 +288,16 @@ impl Agent {
     fn listed(&mut self, listed: Result<Result<Vec<Open>, ApiError>, tokio::task::JoinError>) {
         let Ok(Ok(open)) = listed else { return };
         tracing::info!(open = open.len(), "the Carrier API lists open deliveries");
-        for Open { delivery, seller, upc, expected } in open {
-            self.tell(&delivery, Some(&seller), Input::Listed { upc, expected });
+        for Open { delivery, seller, upc, expected, location } in open {
+            let line = Mail { input: Input::Listed { upc, expected, location }, reply: None };
+            self.tell(&delivery, Some(&seller), line);
         }
+    }
+}
+
+fn unsent_mail(error: &mpsc::error::TrySendError<Mail>) -> &Mail {
+    match error {
+        mpsc::error::TrySendError::Full(mail) | mpsc::error::TrySendError::Closed(mail) => mail,
     }
 }
 

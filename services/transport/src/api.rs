@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
+use waybill_chassis::revocation;
 use waybill_chassis::tls::{self, Bundle};
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::fact::reason::Media;
 use waybill_protocol::{Bytes, Hash, Uid, UnixMillis, Upc};
 
@@ -39,12 +41,14 @@ pub enum Error {
     Unreachable(#[source] reqwest::Error),
     #[error("the Carrier API answers {0}")]
     Status(StatusCode),
+    #[error("the Carrier API says that this agent is revoked")]
+    Revoked,
     #[error("the Carrier API's answer can't be read")]
     Answer,
 }
 
 impl Error {
-    /// Whether the Carrier API says that there is no such thing for this agent.
+    /// Whether the Carrier API says that there is no such thing for this agent, this time at least.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status(StatusCode::NOT_FOUND))
     }
@@ -58,6 +62,8 @@ pub struct Open {
     pub upc: Upc,
     /// The number the log expects of this agent next.
     pub expected: u32,
+    /// How exactly anybody may see where the parcel is.
+    pub location: LocationSharing,
 }
 
 /// What is asked about: a delivery and its name.
@@ -92,7 +98,7 @@ struct Line {
 }
 
 impl Address {
-    fn get(&self) -> Option<String> {
+    pub(crate) fn get(&self) -> Option<String> {
         let published = || self.published.borrow().text("carrier-api").map(str::to_owned);
         let address = self.set.clone().or_else(published).filter(|address| !address.is_empty())?;
         Some(address.trim_end_matches('/').to_owned())
@@ -127,6 +133,8 @@ struct WireOpen {
     upc: String,
     seller_uid: String,
     expected: WireExpected,
+    #[serde(default)]
+    location: LocationSharing,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +148,14 @@ struct WireLog {
     custody: Vec<String>,
     #[serde(default)]
     seller_statement: Option<String>,
+    #[serde(default)]
+    location: LocationSharing,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +180,8 @@ impl Api {
         let list: WireList = json(self.ask(Method::GET, "/api/agent/deliveries", None, None).await?).await?;
         let read = |open: WireOpen| {
             let (delivery, seller) = (Uid::new(open.uid).ok()?, Uid::new(open.seller_uid).ok()?);
-            Some(Open { delivery, seller, upc: Upc::new(open.upc).ok()?, expected: open.expected.seq })
+            let (upc, expected, location) = (Upc::new(open.upc).ok()?, open.expected.seq, open.location);
+            Some(Open { delivery, seller, upc, expected, location })
         };
         Ok(list.deliveries.into_iter().filter_map(read).collect())
     }
@@ -175,7 +192,8 @@ impl Api {
         let log: WireLog = json(self.ask(Method::GET, &path, Some(about), None).await?).await?;
         let bytes = |text: String| STANDARD.decode(text).map_err(|_| Error::Answer);
         let custody = log.custody.into_iter().map(bytes).collect::<Result<_, _>>()?;
-        Ok(LogRead { custody, seller_statement: log.seller_statement.map(bytes).transpose()? })
+        let seller_statement = log.seller_statement.map(bytes).transpose()?;
+        Ok(LogRead { custody, seller_statement, location: log.location })
     }
 
     /// Own events into the log.
@@ -216,21 +234,6 @@ impl Api {
         let hash = Hash::of(&kept);
         let same = hash.to_string() == stored && same_picture(&kept, &photo.bytes);
         Ok(if same { UploadAnswer::Stored(hash) } else { UploadAnswer::Refused })
-    }
-
-    /// Who this agent is now.
-    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
-        self.identity.borrow().clone()
-    }
-
-    /// Asks for what the operator has signed for this agent: no certificate is shown, only the server's is checked.
-    pub(crate) async fn renew(&self, request: &str, bundle: &[u8]) -> Result<Renewed, Error> {
-        let address = self.address.get().ok_or(Error::NoAddress)?;
-        let tls = Bundle::from_pem(bundle).and_then(|bundle| tls::anonymous_client(&bundle));
-        let client = client(tls.map_err(|_| Error::Answer)?).map_err(Error::Unreachable)?;
-        let body = serde_json::json!({ "request": request }).to_string();
-        let request = client.post(format!("{address}/identity")).header(header::CONTENT_TYPE, "application/json");
-        json(self.send(request.body(body)).await.0?).await
     }
 
     /// Changes when answers come again after a time without.
@@ -280,7 +283,7 @@ impl Api {
                 self.line.answered(answer.status());
                 let corrected = date(&answer).is_some_and(|date| self.clock.hear(date));
                 let status = answer.status();
-                (if status.is_success() { Ok(answer) } else { Err(Error::Status(status)) }, corrected)
+                (if status.is_success() { Ok(answer) } else { Err(refusal(answer).await) }, corrected)
             }
             Err(error) => {
                 self.line.failing.store(true, Ordering::Relaxed);
@@ -300,6 +303,30 @@ impl Api {
     }
 }
 
+/// Asks for what the operator has signed for an agent: no certificate is shown, only the server's is checked. Once more
+/// where our clock was wrong and the answer put it right.
+pub(crate) async fn renew(
+    address: &str,
+    clock: &Clock,
+    bundle: &[u8],
+    request: impl Fn(UnixMillis) -> String,
+) -> Result<Renewed, Error> {
+    let tls = Bundle::from_pem(bundle).and_then(|bundle| tls::anonymous_client(&bundle));
+    let client = client(tls.map_err(|_| Error::Answer)?).map_err(Error::Unreachable)?;
+    let mut again = true;
+    loop {
+        let body = serde_json::json!({ "request": request(clock.now().trusted) }).to_string();
+        let asked = client.post(format!("{address}/identity")).header(header::CONTENT_TYPE, "application/json");
+        let answer = asked.body(body).send().await.map_err(|error| Error::Unreachable(error.without_url()))?;
+        let corrected = date(&answer).is_some_and(|date| clock.hear(date));
+        match answer.status() {
+            status if status.is_success() => return json(answer).await,
+            _ if corrected && again => again = false,
+            status => return Err(Error::Status(status)),
+        }
+    }
+}
+
 impl Line {
     /// Only what was wanted is good news: with one replica that refuses and one that can't be reached, every other
     /// answer would call everybody back at once.
@@ -308,6 +335,17 @@ impl Line {
             self.restored.send_modify(|times| *times += 1);
         }
     }
+}
+
+/// One problem is for good; of the others the status says enough.
+async fn refusal(answer: Response) -> Error {
+    let status = answer.status();
+    if status != StatusCode::FORBIDDEN {
+        return Error::Status(status);
+    }
+    let problem: Result<Problem, Error> = json(answer).await;
+    let revoked = problem.is_ok_and(|problem| problem.kind.ends_with(&format!("/{}", revocation::REVOKED.slug)));
+    if revoked { Error::Revoked } else { Error::Status(status) }
 }
 
 /// Answers that no other try will change.

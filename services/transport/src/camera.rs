@@ -23,7 +23,7 @@ use waybill_protocol::{Bytes, Hash, Uid, UnixMillis, Upc};
 
 use crate::job::Photo;
 
-pub use draw::code;
+pub use draw::{code, place};
 
 /// The longest side of a picture that is decoded at all.
 const MAX_SIDE: u32 = 12_000;
@@ -115,6 +115,12 @@ impl Camera {
     fn claim(&self, picture: &[u8]) -> bool {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(Hash::of(picture))
     }
+}
+
+/// A picture as it is sent on, of one that somebody took.
+pub fn proof(picture: &[u8]) -> Result<Photo, Error> {
+    let picture = shrunk(decode(picture)?, SENT_SIDE).into_rgb8();
+    Ok(Photo { media: Media::Jpeg, bytes: jpeg(&picture)? })
 }
 
 /// The label of another parcel, drawn: what a courier with the wrong parcel in hand looks at.

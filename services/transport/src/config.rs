@@ -39,6 +39,14 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_RENEW", default_value_t = false, action = clap::ArgAction::Set)]
     pub renew: bool,
 
+    /// One file instead of these settings and folders, for an agent outside any cluster
+    #[arg(long, env = "WAYBILL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Socket for whoever carries: deliveries, taps, positions; without a script nothing then happens by itself
+    #[arg(long, env = "WAYBILL_TAPS", value_name = "SOCKET")]
+    pub taps: Option<PathBuf>,
+
     /// What moves the parcel: truck, drone or person
     #[arg(long, env = "WAYBILL_KIND", default_value = "truck", value_name = "KIND", value_parser = kind)]
     pub kind: CarrierKind,

@@ -17,6 +17,7 @@ mod log;
 mod post;
 mod restore;
 mod road;
+mod tap;
 mod words;
 
 use std::sync::Arc;
@@ -24,11 +25,13 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use waybill_protocol::{Conversation, Fact, KeyStatement, Log, Subject, Uid, Upc};
+use zeroize::Zeroize;
 
 use crate::journal::{HeldKey, Record};
 
 pub use words::{
-    Arrival, Dropped, Effect, Errand, Input, Leg, LogRead, Own, Photo, PostAnswer, Profile, Tap, Time, UploadAnswer,
+    Answer, Arrival, Ask, Dropped, Effect, Errand, Fix, Input, Leg, LogRead, Own, Photo, PostAnswer, Profile, Refused,
+    Tap, Time, Told, UploadAnswer, View,
 };
 
 /// The agent's side of one delivery.
@@ -45,6 +48,7 @@ pub struct Job {
     post: post::Outbox,
     road: road::Road,
     standing: Standing,
+    shared: tap::Shared,
     rng: StdRng,
     out: Vec<Effect>,
 }
@@ -56,6 +60,15 @@ struct Held {
     parts: Vec<(waybill_protocol::EventId, waybill_protocol::Bytes)>,
     label: Option<waybill_protocol::seller_to_carrier::Picture>,
     photo: Option<Photo>,
+}
+
+impl Held {
+    /// All but the picture that is evidence is gone, from memory too.
+    fn wipe(&mut self) {
+        self.key = None;
+        self.parts.drain(..).for_each(|(_, mut part)| part.0.zeroize());
+        self.label.take().into_iter().for_each(|mut label| label.bytes.0.zeroize());
+    }
 }
 
 /// What this agent knows about its own knowledge.
@@ -96,6 +109,7 @@ impl Job {
             post: post::Outbox::default(),
             road: road::Road::default(),
             standing: Standing::default(),
+            shared: tap::Shared::default(),
             rng: StdRng::from_seed(seed),
             out: vec![Effect::Keep(vec![first])],
             own,
@@ -104,10 +118,11 @@ impl Job {
 
     /// Takes one input and says what follows from it.
     pub fn on(&mut self, input: Input, now: Time) -> Vec<Effect> {
+        let mut asked = None;
         match input {
             Input::Started => {}
             Input::Heard(frame) => self.hear(frame, now),
-            Input::Listed { upc, expected } => self.listed(upc, expected),
+            Input::Listed { upc, expected, location } => self.listed(upc, expected, location),
             Input::LogRead(read) => self.log_read(read, now),
             Input::Posted(answer) => self.posted(answer, now),
             Input::Overdue => self.post.overdue(),
@@ -115,11 +130,17 @@ impl Job {
             Input::Scanned(errand, codes) => self.scanned(errand, &codes, now),
             Input::Photographed(errand, photo) => self.photographed(errand, photo, now),
             Input::Uploaded(answer) => self.uploaded(answer, now),
-            Input::Tapped(tap) => self.tapped(tap, now),
+            Input::Asked(ask) => asked = Some(self.asked(ask, now)),
+            Input::Moved(fix) => self.moved(fix, now),
             Input::Keys(own) => self.keys_changed(own),
             Input::Gone => self.gone(),
         }
         self.react(now);
+        if let Some(answer) = asked {
+            // What is shown is what stands after it.
+            let told = answer.map(|told| told.unwrap_or_else(|| Told::View(Box::new(self.view()))));
+            self.out.push(Effect::Answer(told));
+        }
         std::mem::take(&mut self.out)
     }
 

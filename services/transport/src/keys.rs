@@ -1,5 +1,8 @@
 //! Who this agent is: its keys and statement from a folder, its CAs from the published trust, both followed while it
-//! runs. Keys of before are remembered: a rotation is signed by the old one, and messages to it may still be under way.
+//! runs. Keys of before are remembered, over restarts too: a rotation is signed by the old one, and messages to it may
+//! still be under way.
+
+mod kept;
 
 use std::sync::Arc;
 
@@ -16,12 +19,12 @@ use zeroize::Zeroizing;
 use crate::job::Own;
 use crate::token::ApiTokens;
 
+pub(crate) use kept::{FILE as KEPT, Kept};
+
 /// Files of the keys folder.
 pub const FILES: &[&str] = &["ed25519.seed", "x25519.key", "statement"];
 /// Signatures that are remembered as good.
 const MEMORY: usize = 4096;
-/// Earlier keys that are remembered.
-const FORMER: usize = 3;
 
 /// The agent's keys at one moment, and what is made of them.
 #[derive(Debug)]
@@ -64,23 +67,22 @@ impl Error {
 
 /// The identity as files change; what can't be used leaves the last good one in force.
 pub(crate) fn follow(
-    mut keys: watch::Receiver<Arc<Files>>,
-    mut published: watch::Receiver<Arc<Files>>,
+    (mut keys, mut published): (watch::Receiver<Arc<Files>>, watch::Receiver<Arc<Files>>),
+    mut kept: Kept,
     gate: Gate,
 ) -> watch::Receiver<Option<Arc<Identity>>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         loop {
-            let before: Option<Arc<Identity>> = sender.borrow().clone();
             let (files, trust) = (keys.borrow_and_update().clone(), published.borrow_and_update().clone());
-            match read(&files, &trust, before.as_deref()) {
+            match read(&files, &trust, &mut kept) {
                 Ok(identity) => {
                     gate.open();
                     sender.send_replace(Some(Arc::new(identity)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no new identity");
-                    if before.is_none() {
+                    if sender.borrow().is_none() {
                         gate.close(error.word());
                     }
                 }
@@ -98,7 +100,7 @@ pub(crate) fn follow(
     receiver
 }
 
-fn read(files: &Files, published: &Files, before: Option<&Identity>) -> Result<Identity, Error> {
+fn read(files: &Files, published: &Files, kept: &mut Kept) -> Result<Identity, Error> {
     let trust = trust(published.get("ca.crt").ok_or(Error::Missing("ca.crt"))?)?;
     let (seed, x25519) = (secret(files, "ed25519.seed")?, secret(files, "x25519.key")?);
     let statement = files.get("statement").ok_or(Error::Missing("statement"))?;
@@ -107,23 +109,26 @@ fn read(files: &Files, published: &Files, before: Option<&Identity>) -> Result<I
         return Err(Error::Role);
     }
     let tokens = ApiTokens::new(signer.statement(), &seed);
-    let agreement = AgreementSecret::from_bytes(*x25519);
-    Ok(Identity { own: Arc::new(own(signer, agreement, trust, before)), tokens })
+    kept.remember(&seed, &x25519, statement);
+    Ok(Identity { own: Arc::new(own(signer, trust, kept)), tokens })
 }
 
 /// With what was in force before, where that was something else.
-fn own(signer: Signer, agreement: AgreementSecret, trust: Trust, before: Option<&Identity>) -> Own {
-    let (mut former, mut agreements) = (Vec::new(), vec![agreement]);
-    if let Some(Identity { own, .. }) = before {
-        let other_key = own.signer.statement().ed25519 != signer.statement().ed25519;
-        former.extend(other_key.then(|| own.signer.clone()));
-        former.extend(own.former.iter().cloned());
-        former.truncate(FORMER);
-        let current = agreements[0].public();
-        agreements.extend(own.agreement.iter().filter(|secret| secret.public() != current).cloned());
-        agreements.truncate(FORMER);
+fn own(signer: Signer, trust: Trust, kept: &Kept) -> Own {
+    let (mut former, mut agreement): (Vec<Signer>, Vec<AgreementSecret>) = (Vec::new(), Vec::new());
+    for keys in kept.keys() {
+        let secret = AgreementSecret::from_bytes(*keys.sealing());
+        if agreement.iter().all(|known| known.public() != secret.public()) {
+            agreement.push(secret);
+        }
+        // One whose CA is gone vouches for nothing any more.
+        let Ok(before) = Signer::new(keys.statement(), &trust, keys.seed()) else { continue };
+        let key = before.statement().ed25519;
+        if key != signer.statement().ed25519 && former.iter().all(|known| known.statement().ed25519 != key) {
+            former.push(before);
+        }
     }
-    Own { signer, former, agreement: agreements, trust }
+    Own { signer, former, agreement, trust }
 }
 
 fn secret(files: &Files, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Error> {

@@ -7,8 +7,10 @@
 //! a CA's. A leaf vouches for nothing: the Carrier API has one.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,22 +18,30 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::telemetry::report;
 use waybill_chassis::tls::{self, Material};
-use waybill_protocol::{KeyStatement, RenewalRequest, Trust};
+use waybill_protocol::{KeyStatement, Name, RenewalRequest, Role, Uid, UnixMillis};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
-use crate::api::{Api, Error as ApiError};
+use crate::agent::retry::pause;
+use crate::api::{self, Address, Error as ApiError};
 use crate::clock::Clock;
 use crate::keys::{self, Identity};
 
 /// How often the leaf's life is looked at.
 const LOOK: Duration = Duration::from_secs(60);
+/// The same while nothing is known of this agent yet.
+const SOON: Duration = Duration::from_secs(1);
+/// What others' standing may be behind by: authorities and revocations are asked for as often, whatever the leaf's life.
+const FRESH: Duration = Duration::from_secs(15 * 60);
 
 /// Why nothing was renewed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("failed to {what} {path:?}")]
     File {
         what: &'static str,
@@ -43,10 +53,14 @@ pub(crate) enum Error {
     Leaf,
     #[error("failed to ask for a renewal")]
     Ask(#[source] ApiError),
+    #[error("no Carrier API address is known")]
+    NoAddress,
     #[error("the bundle holds a CA that none known here has signed")]
     ForeignCa,
     #[error("failed to use the renewed certificate")]
     Certificate(#[source] tls::Error),
+    #[error("the renewed certificate names somebody else")]
+    Holder,
     #[error("the renewed statement is not this agent's, or not its CA's")]
     Statement,
     #[error("the answer lacks its {0}")]
@@ -70,67 +84,157 @@ pub(crate) struct Folders {
     pub(crate) trust: PathBuf,
 }
 
-/// Looks at the leaf's life and renews it in its last third, until `shutdown`.
-pub(crate) async fn run(folders: Folders, api: Api, clock: Clock, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        if let Err(error) = look(&folders, &api, &clock).await {
-            tracing::warn!(error = %report(&error), "no renewal");
+impl Folders {
+    /// All in one.
+    pub(crate) fn one(folder: PathBuf) -> Self {
+        Self { tls: folder.clone(), keys: folder.clone(), trust: folder }
+    }
+
+    /// Whether there is anything to begin with.
+    fn are_complete(&self) -> bool {
+        let files = [self.tls.join("tls.crt"), self.tls.join("ca.crt"), self.keys.join("statement")];
+        files.iter().all(|file| file.exists())
+    }
+}
+
+/// Who asks, before any statement says so.
+pub(crate) struct Who {
+    pub(crate) uid: Uid,
+    pub(crate) namespace: Name,
+    pub(crate) name: Name,
+    pub(crate) seed: Zeroizing<[u8; 32]>,
+}
+
+// The seed stays out.
+impl std::fmt::Debug for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Who({}/{})", self.namespace, self.name)
+    }
+}
+
+impl Who {
+    /// Whether a statement, verified by whoever asks, is of this agent and its key.
+    fn is_named_by(&self, statement: &KeyStatement) -> bool {
+        let key = RenewalRequest::key_of(&self.seed);
+        let named = statement.uid == self.uid && statement.namespace == self.namespace && statement.name == self.name;
+        named && statement.role == Role::Carrier && statement.ed25519 == key
+    }
+}
+
+/// Brings an agent's own folders up to date, from nothing if need be.
+pub(crate) struct Renewal {
+    pub(crate) folders: Folders,
+    pub(crate) address: Address,
+    pub(crate) clock: Clock,
+    /// Where no statement says it yet.
+    pub(crate) who: Option<Who>,
+}
+
+impl Renewal {
+    /// First contact: asks until certificate and statement are there. False if it was told to stop before.
+    pub(crate) async fn enter(&self, shutdown: &CancellationToken) -> bool {
+        let mut failures = 0;
+        while !self.folders.are_complete() {
+            let Err(error) = self.ask(None).await else { continue };
+            tracing::warn!(error = %report(&error), "no certificate yet");
+            tokio::select! {
+                () = shutdown.cancelled() => return false,
+                () = tokio::time::sleep(pause(failures)) => {}
+            }
+            failures = failures.saturating_add(1);
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+        true
+    }
+
+    /// Renews the leaf in its last third, and what is known of others every so often, until `shutdown`.
+    pub(crate) async fn run(self, identity: watch::Receiver<Option<Arc<Identity>>>, shutdown: CancellationToken) {
+        let mut asked: Option<Instant> = None;
+        while !shutdown.is_cancelled() {
+            let fresh = asked.is_some_and(|asked| asked.elapsed() < FRESH);
+            let current = identity.borrow().clone();
+            let due = async {
+                if current.is_none() && self.who.is_none() || fresh && !self.is_ending()? {
+                    return Ok(false);
+                }
+                self.ask(current.as_deref()).await.map(|()| true)
+            };
+            match due.await {
+                Ok(true) => asked = Some(Instant::now()),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %report(&error), "no renewal"),
+            }
+            let pause = if current.is_none() { SOON } else { LOOK };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
-}
 
-async fn look(folders: &Folders, api: &Api, clock: &Clock) -> Result<(), Error> {
-    let chain = read(&folders.tls.join("tls.crt"))?;
-    let (from, until) = dates(&chain)?;
-    let now = i64::try_from(clock.now().trusted.as_secs()).unwrap_or(i64::MAX);
-    if until - now > (until - from) / 3 {
-        return Ok(());
+    fn is_ending(&self) -> Result<bool, Error> {
+        let (from, until) = dates(&read(&self.folders.tls.join("tls.crt"))?)?;
+        let now = i64::try_from(self.clock.now().trusted.as_secs()).unwrap_or(i64::MAX);
+        Ok(until - now <= (until - from) / 3)
     }
-    let Some(identity) = api.identity() else { return Ok(()) };
-    let request = RenewalRequest::sign(&identity.own.signer, clock.now().trusted);
-    let bundle = read(&folders.trust.join("ca.crt"))?;
-    let renewed = api.renew(&STANDARD.encode(request), &bundle).await.map_err(Error::Ask)?;
-    take(folders, &identity, &bundle, &renewed)?;
-    tracing::info!("renewed certificate and statement");
-    Ok(())
-}
 
-/// Checks everything, then writes everything.
-fn take(folders: &Folders, identity: &Identity, known: &[u8], renewed: &Renewed) -> Result<(), Error> {
-    let part = |part: &'static str, text: &Option<String>| text.clone().ok_or(Error::Missing(part));
-    let (certificate, bundle) = (part("certificate", &renewed.certificate)?, part("bundle", &renewed.bundle)?);
-    let statement = part("statement", &renewed.statement)?;
-    let statement = STANDARD.decode(statement).map_err(|_| Error::Statement)?;
-    check_bundle(known, bundle.as_bytes())?;
-    let key = read(&folders.tls.join("tls.key"))?;
-    Material::from_pem(certificate.as_bytes(), &key, bundle.as_bytes()).map_err(Error::Certificate)?;
-    let trust = keys::trust(bundle.as_bytes()).map_err(|_| Error::ForeignCa)?;
-    check_statement(&statement, &trust, identity)?;
-    write(&folders.trust.join("ca.crt"), bundle.as_bytes())?;
-    write(&folders.tls.join("ca.crt"), bundle.as_bytes())?;
-    write(&folders.keys.join("statement"), &statement)?;
-    write(&folders.tls.join("tls.crt"), certificate.as_bytes())?;
-    match &renewed.revocations {
-        // Whether it is newer than the one in force is decided where it is read.
-        Some(list) => write(&folders.trust.join("revoked.json"), list.to_string().as_bytes()),
-        None => Ok(()),
+    async fn ask(&self, identity: Option<&Identity>) -> Result<(), Error> {
+        let address = self.address.get().ok_or(Error::NoAddress)?;
+        let bundle = read(&self.folders.trust.join("ca.crt"))?;
+        let request = |now: UnixMillis| {
+            STANDARD.encode(match (identity, &self.who) {
+                (Some(identity), _) => RenewalRequest::sign(&identity.own.signer, now),
+                (None, Some(who)) => RenewalRequest::sign_first(&who.seed, &who.uid, &who.namespace, now),
+                (None, None) => Vec::new(),
+            })
+        };
+        let renewed = api::renew(&address, &self.clock, &bundle, request).await.map_err(Error::Ask)?;
+        if self.take(identity, &bundle, &renewed)? {
+            tracing::info!("renewed certificate, statement or trust");
+        }
+        Ok(())
     }
-}
 
-/// Ours, with our key, and no step back.
-fn check_statement(bytes: &[u8], trust: &Trust, identity: &Identity) -> Result<(), Error> {
-    let statement = KeyStatement::verify_recorded(bytes, trust.cas()).map_err(|_| Error::Statement)?;
-    let before = identity.own.signer.statement();
-    let ours = statement.uid == before.uid
-        && statement.role == before.role
-        && statement.namespace == before.namespace
-        && statement.ed25519 == before.ed25519
-        && statement.epoch >= before.epoch;
-    if ours { Ok(()) } else { Err(Error::Statement) }
+    /// Checks everything, then writes what is new. True if anything was.
+    fn take(&self, identity: Option<&Identity>, known: &[u8], renewed: &Renewed) -> Result<bool, Error> {
+        let folders = &self.folders;
+        let part = |part: &'static str, text: &Option<String>| text.clone().ok_or(Error::Missing(part));
+        let (certificate, bundle) = (part("certificate", &renewed.certificate)?, part("bundle", &renewed.bundle)?);
+        let statement = part("statement", &renewed.statement)?;
+        let statement = STANDARD.decode(statement).map_err(|_| Error::Statement)?;
+        check_bundle(known, bundle.as_bytes())?;
+        let key = read(&folders.tls.join("tls.key"))?;
+        let material =
+            Material::from_pem(certificate.as_bytes(), &key, bundle.as_bytes()).map_err(Error::Certificate)?;
+        let trust = keys::trust(bundle.as_bytes()).map_err(|_| Error::ForeignCa)?;
+        let statement_of = KeyStatement::verify_recorded(&statement, trust.cas()).map_err(|_| Error::Statement)?;
+        self.check_statement(&statement_of, identity)?;
+        if material.holder().uid != statement_of.uid.as_str() {
+            return Err(Error::Holder);
+        }
+        let mut new = write_new(&folders.trust.join("ca.crt"), bundle.as_bytes())?;
+        new |= write_new(&folders.tls.join("ca.crt"), bundle.as_bytes())?;
+        new |= write_new(&folders.keys.join("statement"), &statement)?;
+        new |= write_new(&folders.tls.join("tls.crt"), certificate.as_bytes())?;
+        if let Some(list) = &renewed.revocations {
+            // Whether it is newer than the one in force is decided where it is read.
+            new |= write_new(&folders.trust.join("revoked.json"), list.to_string().as_bytes())?;
+        }
+        Ok(new)
+    }
+
+    /// Ours, with our key, and no step back.
+    fn check_statement(&self, statement: &KeyStatement, identity: Option<&Identity>) -> Result<(), Error> {
+        let no_step_back = identity.is_none_or(|identity| {
+            let before = identity.own.signer.statement();
+            let same = statement.uid == before.uid
+                && statement.role == before.role
+                && statement.namespace == before.namespace
+                && statement.ed25519 == before.ed25519;
+            same && statement.epoch >= before.epoch
+        });
+        let named = self.who.as_ref().is_none_or(|who| who.is_named_by(statement));
+        if no_step_back && named { Ok(()) } else { Err(Error::Statement) }
+    }
 }
 
 /// Every certificate of the new bundle is a known one, or a CA's: signed by a known one, or of the key of one that is.
@@ -174,12 +278,26 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::File { what: "read", path: path.to_owned(), source })
 }
 
-/// Whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Whole or not at all, and for nobody else to read.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let next = path.with_extension("next");
-    let written = fs::write(&next, bytes).and_then(|()| fs::File::open(&next)?.sync_all());
+    let mut open = fs::OpenOptions::new();
+    let written = fs::remove_file(&next).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    let written = written.and_then(|()| open.create_new(true).write(true).mode(0o600).open(&next));
+    let written = written.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     let written = written.and_then(|()| fs::rename(&next, path));
     written.map_err(|source| Error::File { what: "write", path: path.to_owned(), source })
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    let new = fs::read(path).ok().is_none_or(|kept| kept != bytes);
+    if new {
+        write(path, bytes)?;
+    }
+    Ok(new)
 }
 
 #[cfg(test)]

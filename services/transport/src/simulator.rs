@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use waybill_crds::carrier::{CarrierKind, FailureReason, Outcome, Step};
 use waybill_protocol::fact::reason::{Cause, Happening, HoldReason};
-use waybill_protocol::{Reason, Stage};
+use waybill_protocol::{Reason, Stage, Uid};
 
-use crate::job::{Arrival, Errand, Leg};
+use crate::camera::place;
+use crate::job::{Arrival, Errand, Fix, Leg};
 
 /// Tries at a label before a courier with nobody to ask gives the attempt up.
 const PATIENCE: u32 = 3;
@@ -28,6 +29,34 @@ impl Simulator {
     /// How long this leg takes and how it ends.
     pub fn travel(&self, errand: &Errand) -> (Duration, Arrival) {
         (self.pace.mul_f32(self.effort(errand.leg)), self.arrival(errand))
+    }
+
+    /// Where a parcel is on its way to somewhere: drawn from its delivery, never from an address.
+    pub fn position(&self, delivery: &Uid, leg: Leg, progress: f64) -> Fix {
+        let (north, east) = place(delivery);
+        // From a depot some twenty kilometres off, in a direction of its own.
+        let turn = (north + east).fract() * std::f64::consts::TAU;
+        let (from, to) = match leg {
+            Leg::PickUp => (1.0, 1.0),
+            Leg::To(Stage::Country) => (1.0, 0.5),
+            Leg::To(Stage::PostalCode) => (0.5, 0.1),
+            Leg::Rescan => (0.1, 0.1),
+            Leg::To(Stage::Door) => (0.1, 0.0),
+            Leg::Collect => (0.0, 0.0),
+            Leg::Return => (0.0, 1.0),
+        };
+        let away = 0.2 * (from + (to - from) * progress.clamp(0.0, 1.0));
+        #[expect(clippy::cast_possible_truncation, reason = "degrees on earth fit")]
+        let e7 = |degrees: f64| (degrees * 1e7) as i32;
+        Fix {
+            latitude_e7: e7(north + away * turn.sin()),
+            longitude_e7: e7(east + away * turn.cos()),
+            accuracy_m: Some(match self.kind {
+                CarrierKind::Drone => 5,
+                CarrierKind::Truck => 15,
+                CarrierKind::Person => 30,
+            }),
+        }
     }
 
     /// Whether the parcel in this courier's hands is another one, in this attempt.

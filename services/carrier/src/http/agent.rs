@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_crds::Delivery;
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::fact::reason::EvidenceKind;
 use waybill_protocol::{Conversation, Direction, Log, Uid};
 
@@ -44,8 +45,13 @@ fn open(service: &Shared, delivery: &Delivery, carrier: &Uid) -> Option<Value> {
         "uid": subject.delivery.as_str(), "upc": delivery.spec.upc, "namespace": subject.namespace.as_str(),
         "sellerUid": subject.seller.as_str(), "phase": log.phase().as_str(), "attempt": log.state().attempt(),
         "topics": {"down": topic(Direction::Down), "up": topic(Direction::Up)},
-        "expected": expected(&log, carrier),
+        "expected": expected(&log, carrier), "location": location(delivery),
     }))
+}
+
+/// How exactly anybody may see where the parcel is: an agent says no more than that.
+fn location(delivery: &Delivery) -> LocationSharing {
+    delivery.spec.share.map_or(LocationSharing::None, |share| share.location)
 }
 
 /// A delivered parcel is not done with while the photo its terms ask for is missing.
@@ -67,5 +73,5 @@ pub(super) async fn log(
     let custody: Vec<String> = log.entries().iter().map(|entry| STANDARD.encode(entry.bytes())).collect();
     let seller = service.sellers.object(&delivery.spec.seller);
     let statement = seller.and_then(|seller| seller.status.as_ref()?.key_statement.clone());
-    Ok(Json(json!({"custody": custody, "sellerStatement": statement})))
+    Ok(Json(json!({"custody": custody, "sellerStatement": statement, "location": location(&delivery)})))
 }

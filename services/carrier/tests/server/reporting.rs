@@ -285,7 +285,7 @@ async fn an_agent_finds_its_open_deliveries_and_their_logs() {
         let line = json!({
             "uid": parcel.uid, "upc": "UPC_1", "namespace": room.namespace.name, "sellerUid": room.seller.uid().as_str(),
             "phase": "PickedUp", "attempt": 1, "topics": {"down": format!("{base}/down"), "up": format!("{base}/up")},
-            "expected": {"seq": seq, "previous": previous.map(|id| id.to_string())},
+            "location": "none", "expected": {"seq": seq, "previous": previous.map(|id| id.to_string())},
         });
         assert_eq!(open[0], line);
         room.agent_reports(&done, &[crate::room::proof(Hash::of(b"a photo"))]).await;
@@ -297,7 +297,7 @@ async fn an_agent_finds_its_open_deliveries_and_their_logs() {
         let answer = room.agent.get(&parcel, "log").await;
         let encode = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
         let custody: Vec<String> = log.entries().iter().map(|entry| encode(entry.bytes())).collect();
-        assert_eq!(answer.body, json!({"custody": custody, "sellerStatement": encode(&room.seller.statement)}));
+        assert_eq!(answer.body, json!({"custody": custody, "sellerStatement": encode(&room.seller.statement), "location": "none"}));
     })
     .await;
 }

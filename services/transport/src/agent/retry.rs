@@ -13,7 +13,8 @@ const SPREAD: Duration = Duration::from_millis(250);
 /// So many times "not found" in a row, the last ones half a minute apart, is no lagging watch any more.
 const NOT_FOUND: u32 = 20;
 
-/// Asks again after growing pauses, and soon after somebody else got an answer, but never all in one moment. Gives up only on what is not there.
+/// Asks again after growing pauses, and soon after somebody else got an answer, but never all in one moment. Gives up only on what is not there,
+/// and when told that this agent is nobody any more.
 pub(super) async fn until_answered<T, F>(api: &Api, ask: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -25,6 +26,9 @@ where
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        if matches!(error, Error::Revoked) {
+            return Err(error);
+        }
         missing = if error.is_not_found() { missing + 1 } else { 0 };
         if missing >= NOT_FOUND {
             return Err(error);
@@ -43,7 +47,7 @@ where
 }
 
 /// Doubles up to the cap, anywhere in the upper half of its step.
-pub(super) fn pause(failures: u32) -> Duration {
+pub(crate) fn pause(failures: u32) -> Duration {
     let step = FIRST.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(CAP);
     step.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }

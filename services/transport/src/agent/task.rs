@@ -5,17 +5,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use waybill_chassis::telemetry::report;
 use waybill_protocol::seller_to_carrier::Picture;
 use waybill_protocol::{Bytes, Conversation, Direction, Uid, Upc};
 
-use super::{Shared, retry};
+use super::{Mail, Shared, retry};
 use crate::api::About;
 use crate::camera::{self, Scene};
-use crate::job::{Effect, Errand, Input, Job, Own, Photo};
+use crate::job::{Answer, Effect, Errand, Input, Job, Own, Photo};
 use crate::journal::{self, Journal, Record};
 
 /// How long the seller has to write what it was told before the Carrier API is told too.
@@ -30,6 +30,8 @@ const AT_THE_DOOR: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two tries at a journal that another task is putting away.
 const ENDING: Duration = Duration::from_millis(10);
+/// How often a simulated parcel is seen on a leg, where it may be seen.
+const SIGHTINGS: u32 = 6;
 
 /// Why a delivery's work has to begin again.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,10 @@ struct Task {
     job: Job,
     journal: Option<Journal>,
     pending: JoinSet<Option<Input>>,
+    /// The upload under way.
+    upload: Option<AbortHandle>,
+    /// Who waits for an answer, in the order of asking.
+    asking: VecDeque<oneshot::Sender<Answer>>,
     /// When the leg that is under way was begun.
     set_out: SystemTime,
     reads: u32,
@@ -67,8 +73,8 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     delivery: Uid,
     seller: Option<Uid>,
-    mut mailbox: mpsc::Receiver<Input>,
-) -> Result<Vec<Input>, Failed> {
+    mut mailbox: mpsc::Receiver<Mail>,
+) -> Result<Vec<Mail>, Failed> {
     let mut identity = shared.identity.clone();
     identity.mark_unchanged();
     let Some((mut task, first)) = Task::open(shared, delivery, seller).await? else { return Ok(Vec::new()) };
@@ -81,7 +87,7 @@ pub(super) async fn run(
         while inputs.len() < super::MAILBOX
             && let Ok(more) = mailbox.try_recv()
         {
-            inputs.push_back(more);
+            inputs.push_back(task.take(more));
         }
         if !inputs.is_empty() {
             let batch = task.settle(&mut inputs);
@@ -94,7 +100,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             input = mailbox.recv() => match input {
-                Some(input) => inputs.push_back(input),
+                Some(mail) => inputs.push_back(task.take(mail)),
                 None => return Ok(Vec::new()),
             },
             Some(done) = task.pending.join_next() => inputs.extend(done.ok().flatten()),
@@ -114,6 +120,8 @@ impl Task {
     ) -> Result<Option<(Self, Option<Input>)>, Failed> {
         let identity = shared.identity.borrow().clone().ok_or(Failed::NoIdentity)?;
         let own = Arc::clone(&identity.own);
+        // Not all files of a morning at once.
+        let turn = shared.opening.acquire().await.map_err(|_| Failed::Ended)?;
         let (journal, records) = open_journal(&shared, &delivery).await?;
         let (known, age) = (!records.is_empty(), journal.age());
         let job = begin((own, shared.profile), delivery, seller, records);
@@ -125,16 +133,24 @@ impl Task {
         if journal.is_cut() {
             job.doubt();
         }
+        drop(turn);
         let task = Self {
             shared,
             job,
             journal: Some(journal),
             pending: JoinSet::new(),
+            upload: None,
+            asking: VecDeque::new(),
             set_out: SystemTime::now(),
             reads: 0,
             last_read: None,
         };
         Ok(Some((task, known.then_some(Input::Started))))
+    }
+
+    fn take(&mut self, mail: Mail) -> Input {
+        self.asking.extend(mail.reply);
+        mail.input
     }
 
     /// Takes inputs until none is left; a leg that takes no time is over at once.
@@ -160,16 +176,31 @@ impl Task {
 
     fn travel(&mut self, errand: Errand) -> Option<Input> {
         self.set_out = SystemTime::now();
-        let (takes, arrival) = self.shared.simulator.travel(&errand);
+        // Where somebody taps, the world decides how a leg goes.
+        let (takes, arrival) = self.shared.simulator.as_ref()?.travel(&errand);
         let arrived = Input::Arrived(errand, arrival);
         if takes.is_zero() {
             return Some(arrived);
         }
+        self.roam(&errand, takes);
         self.pending.spawn(async move {
             tokio::time::sleep(takes).await;
             Some(arrived)
         });
         None
+    }
+
+    /// Where the parcel is on the way, now and then.
+    fn roam(&mut self, errand: &Errand, takes: Duration) {
+        let Some(simulator) = self.shared.simulator.as_ref().filter(|_| self.job.shares_location()) else { return };
+        for step in 1..=SIGHTINGS {
+            let progress = f64::from(step) / f64::from(SIGHTINGS + 1);
+            let (after, fix) = (takes.mul_f64(progress), simulator.position(self.job.delivery(), errand.leg, progress));
+            self.pending.spawn(async move {
+                tokio::time::sleep(after).await;
+                Some(Input::Moved(fix))
+            });
+        }
     }
 
     async fn perform(&mut self, batch: Batch) -> Result<(), Failed> {
@@ -213,6 +244,11 @@ impl Task {
             Effect::Scan(errand, label) => self.scan(errand, label),
             Effect::Photograph(errand) => self.photograph(errand),
             Effect::Upload(photo) => self.upload(photo),
+            Effect::Recall => self.upload.take().into_iter().for_each(|upload| upload.abort()),
+            Effect::Answer(answer) => {
+                // Who asked may have gone meanwhile.
+                let _ = self.asking.pop_front().map(|asker| asker.send(answer));
+            }
             Effect::Drop(dropped) => {
                 tracing::debug!(delivery = %self.job.delivery(), reason = %report(&dropped), "dropped");
                 self.shared.metrics.dropped(dropped.word());
@@ -262,15 +298,16 @@ impl Task {
     fn upload(&mut self, photo: Photo) {
         let (shared, delivery, upc) = (Arc::clone(&self.shared), self.job.delivery().clone(), self.job.upc().cloned());
         let Some(upc) = upc else { return };
-        self.pending.spawn(async move {
+        let upload = self.pending.spawn(async move {
             let about = About { delivery: &delivery, upc: &upc };
             let answer = retry::until_answered(&shared.api, || shared.api.upload(about, &photo)).await;
             answer.ok().map(Input::Uploaded)
         });
+        self.upload = Some(upload);
     }
 
     fn scan(&mut self, errand: Errand, label: Option<Picture>) {
-        let wrong = self.shared.simulator.holds_wrong_parcel(errand.attempt);
+        let wrong = self.shared.simulator.as_ref().is_some_and(|way| way.holds_wrong_parcel(errand.attempt));
         let (shared, delivery) = (Arc::clone(&self.shared), self.job.delivery().clone());
         self.pending.spawn(async move {
             let read = tokio::task::spawn_blocking(move || {

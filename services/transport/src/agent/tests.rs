@@ -20,13 +20,14 @@ fn agent() -> (tempfile::TempDir, Agent) {
         identity: identity.clone(),
         api: Api::new(clients, address, identity, clock.clone()),
         folder: Folder::open(dir.path()).unwrap(),
-        simulator: Simulator { kind: CarrierKind::Truck, pace: Duration::ZERO, script: Vec::new() },
+        simulator: Some(Simulator { kind: CarrierKind::Truck, pace: Duration::ZERO, script: Vec::new() }),
         camera: Camera::default(),
         profile: Profile { kind: CarrierKind::Truck, camera: false, alone: true },
         clock,
         link: watch::channel(None).1,
         revocations: revocation::channel().1,
         metrics: TransportMetrics::new(&Metrics::new("transport")),
+        opening: Semaphore::new(1),
     };
     (dir, Agent::new(Arc::new(shared)))
 }
@@ -60,4 +61,21 @@ async fn a_task_that_failed_begins_again_only_where_no_other_took_its_place() {
     assert_eq!(agent.tasks.len(), 1);
     assert!(agent.mailboxes[&other].same_channel(&closed));
     assert!(!agent.mailboxes[&first].same_channel(&dead));
+}
+
+#[tokio::test]
+async fn a_line_of_the_list_waits_for_room_and_a_frame_does_not() {
+    let (_dir, mut agent) = agent();
+    let delivery = Uid::new("dddddddd-0000-4000-8000-000000000001").unwrap();
+    let (mailbox, mut hears) = mpsc::channel(1);
+    agent.mailboxes.insert(delivery.clone(), mailbox);
+    let frame = || Mail { input: Input::Heard(Vec::new()), reply: None };
+    let upc = waybill_protocol::Upc::new("UPC_1").unwrap();
+    let line = Input::Listed { upc, expected: 7, location: waybill_crds::delivery::LocationSharing::None };
+    agent.tell(&delivery, None, frame());
+    agent.tell(&delivery, None, frame());
+    agent.tell(&delivery, None, Mail { input: line, reply: None });
+    assert!(matches!(hears.recv().await.unwrap().input, Input::Heard(_)));
+    assert!(matches!(hears.recv().await.unwrap().input, Input::Listed { expected: 7, .. }));
+    assert!(hears.try_recv().is_err(), "the second frame is said again by its seller");
 }

@@ -51,9 +51,10 @@ pub(super) fn scene(scene: &Scene) -> RgbImage {
     fill(&mut picture, (270, 290), (120, 80), Rgb([176, 132, 84]));
     fill(&mut picture, (325, 290), (10, 80), Rgb([214, 190, 140]));
     fill(&mut picture, (0, 400), (width, 80), Rgb([245, 245, 240]));
+    let (north, east) = place(&scene.delivery);
     let lines = [
         format!("UPC {}", scene.upc),
-        format!("PLACE {} (simulated)", place(&scene.delivery)),
+        format!("PLACE {north:.4} N {east:.4} E (simulated)"),
         format!("TIME {}", time(scene.at)),
     ];
     for (line, y) in lines.iter().zip([406_u32, 430, 454]) {
@@ -72,10 +73,10 @@ const fn door(kind: CarrierKind) -> Rgb<u8> {
 }
 
 /// Somewhere, and always there for one delivery: no address is ever drawn.
-fn place(delivery: &Uid) -> String {
+pub fn place(delivery: &Uid) -> (f64, f64) {
     let Hash(bytes) = Hash::of(delivery.as_str().as_bytes());
     let number = |at: usize| f64::from(u16::from_be_bytes([bytes[at], bytes[at + 1]])) / f64::from(u16::MAX);
-    format!("{:.4} N {:.4} E", 36.0 + number(0) * 24.0, -9.0 + number(2) * 39.0)
+    (36.0 + number(0) * 24.0, -9.0 + number(2) * 39.0)
 }
 
 /// RFC 3339, in UTC.

@@ -6,13 +6,16 @@ use waybill_protocol::fact::reason::ErasedScope;
 use waybill_protocol::{AgreementSecret, Author, Bytes, Fact, Mac, X25519Key};
 use zeroize::Zeroizing;
 
-use super::{Effect, Held, Job, Time};
+use super::{Effect, Job, Time};
 use crate::journal::{HeldKey, Record};
 
 impl Job {
     /// Takes the job, or says again that it did. False if this hello is not for an attempt that can be accepted now.
     pub(super) fn accept(&mut self, attempt: u32, nonce: Mac, protocol: u16, now: Time) -> bool {
         let Some(seller) = self.seller().and_then(|seller| seller.x25519) else { return false };
+        if self.standing.forgotten {
+            return false;
+        }
         let state = self.log.state();
         if let Some(before) = state.acceptance_of(self.uid()).filter(|_| self.attempt_lives(attempt)) {
             let same = before.nonce == nonce && self.held.key.as_ref().is_some_and(|key| key.seller == seller);
@@ -44,6 +47,9 @@ impl Job {
     /// Where the log says that this agent accepted and no journal holds the key, the key was lost. The nonce of the
     /// acceptance stands in the log: only the seller of then could have made it, and it checks it again.
     pub(super) fn mend_keys(&mut self, now: Time) {
+        if self.standing.forgotten {
+            return;
+        }
         let state = self.log.state();
         let Some(before) = state.acceptance_of(self.uid()).filter(|_| self.attempt_lives(state.attempt())) else {
             return;
@@ -94,13 +100,14 @@ impl Job {
             return self.say_news(self.own_tail());
         }
         self.held.photo = None;
+        self.recall();
         self.standing.forgotten = true;
         self.erase(ErasedScope::Delivery, now);
         self.say_news(self.own_tail());
     }
 
     fn erase(&mut self, scope: ErasedScope, now: Time) {
-        self.held = Held { photo: self.held.photo.take(), ..Held::default() };
+        self.held.wipe();
         self.state(Fact::Erased { scope }, now);
         // What this round wanted kept stands in the snapshot, or was among what is erased.
         self.out.retain(|effect| !matches!(effect, Effect::Keep(_) | Effect::Rewrite(_)));

@@ -4,8 +4,8 @@
 use waybill_protocol::carrier_to_seller::{self as up, Decline};
 use waybill_protocol::seller_to_carrier::{Message, Offer, Picture, Token};
 use waybill_protocol::{
-    Author, Bytes, Frame, Hash, Incoming, KeyStatement, Mac, Outgoing, Recipient, SealedTo, SellerTrust, SignedEvent,
-    Upc, sign_courier_check, version,
+    Author, Bytes, Fact, Frame, Hash, Incoming, KeyStatement, Mac, Outgoing, Recipient, SealedTo, SellerTrust,
+    SignedEvent, Upc, sign_courier_check, version,
 };
 
 use super::{Dropped, Effect, Job, Time};
@@ -164,7 +164,7 @@ impl Job {
     /// The seller's token for this leg, by the pinned statement: the envelope says who speaks, the token for how long.
     fn check_token(&self, token: &Token, about: &Hash, now: Time) -> Result<(), Dropped> {
         let stage = self.log.event(about).and_then(|signed| match signed.event().fact {
-            waybill_protocol::Fact::Released { stage, .. } => Some(stage),
+            Fact::Released { stage, .. } => Some(stage),
             _ => None,
         });
         let (Some(stage), Some(seller)) = (stage, self.seller()) else { return Err(Dropped::Token) };
@@ -207,7 +207,7 @@ impl Job {
     }
 
     /// Signs, seals and hands out a message. It may be lost: whoever needs it asks again.
-    fn say(&mut self, attempt: u32, about: Hash, events: Vec<Bytes>, body: up::Message) {
+    pub(super) fn say(&mut self, attempt: u32, about: Hash, events: Vec<Bytes>, body: up::Message) {
         let Some(key) = self.seller().and_then(|seller| seller.x25519) else { return };
         let events = events.into_iter().take(NEWS).collect();
         let message = Outgoing { attempt, about, events, body };

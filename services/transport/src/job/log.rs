@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::{Author, Bytes, Fact, KeyStatement, Log, Role, SignError, SignedEvent, Upc};
 
-use super::{Dropped, Effect, Held, Input, Job, LogRead, Own, Time};
+use super::{Dropped, Effect, Input, Job, LogRead, Own, Time};
 use crate::journal::Record;
 
 impl Job {
@@ -19,7 +20,7 @@ impl Job {
         true
     }
 
-    fn try_state(&mut self, fact: Fact, now: Time) -> Result<(), SignError> {
+    pub(super) fn try_state(&mut self, fact: Fact, now: Time) -> Result<(), SignError> {
         let signed = match self.log.sign(&self.own.signer, fact.clone(), now.device) {
             Err(SignError::KeyNotCurrent) => {
                 self.rotate(now)?;
@@ -84,8 +85,9 @@ impl Job {
     }
 
     /// The Carrier API lists the delivery: somebody may be waiting, and the log may have come further than the journal.
-    pub(super) fn listed(&mut self, upc: Upc, expected: u32) {
+    pub(super) fn listed(&mut self, upc: Upc, expected: u32, location: LocationSharing) {
         self.spoken_of();
+        self.shared.location = location;
         self.learn_upc(&upc);
         let next = self.log.expected(Author::Transport, self.uid()).0;
         if expected > next || self.seller().is_none() {
@@ -97,6 +99,7 @@ impl Job {
 
     pub(super) fn log_read(&mut self, read: LogRead, now: Time) {
         self.standing.reading = false;
+        self.shared.location = read.location;
         if let Some(bytes) = read.seller_statement {
             self.meet_by_api(bytes, now);
         }
@@ -173,7 +176,9 @@ impl Job {
         }
         tracing::warn!(delivery = %self.delivery(), "own events in the log that this journal does not hold");
         self.log = log;
-        self.held = Held { photo: self.held.photo.take(), label: self.held.label.take(), ..Held::default() };
+        let label = self.held.label.take();
+        self.held.wipe();
+        self.held.label = label;
         self.post.restart(stored);
         self.keep_all();
         true

@@ -3,7 +3,7 @@
 
 use waybill_protocol::{Fact, Kind};
 
-use super::{Dropped, Effect, Held, Job, Photo, PostAnswer, Time, UploadAnswer};
+use super::{Dropped, Effect, Job, Photo, PostAnswer, Time, UploadAnswer};
 use crate::journal::Record;
 
 /// As many events as one post may hold.
@@ -114,6 +114,13 @@ impl Job {
         }
     }
 
+    /// What is being sent is not to arrive any more.
+    pub(super) fn recall(&mut self) {
+        if std::mem::take(&mut self.post.uploading) {
+            self.out.push(Effect::Recall);
+        }
+    }
+
     /// The hash goes into the log when the picture is where everybody can fetch it.
     pub(super) fn uploaded(&mut self, answer: UploadAnswer, now: Time) {
         let (UploadAnswer::Stored(sha256), Some(photo)) = (answer, self.held.photo.as_ref()) else {
@@ -144,7 +151,7 @@ impl Job {
     /// (own events, the picture) is evidence and stays, for the day on which somebody speaks of the delivery again.
     pub(super) fn gone(&mut self) {
         let next = self.log.expected(waybill_protocol::Author::Transport, self.uid()).0;
-        self.held = Held { photo: self.held.photo.take(), ..Held::default() };
+        self.held.wipe();
         self.post.restart(self.post.acknowledged);
         self.standing.gone = true;
         self.standing.reading = false;

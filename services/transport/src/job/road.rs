@@ -5,7 +5,7 @@ use waybill_crds::carrier::CarrierKind;
 use waybill_protocol::fact::reason::{DeliveredTo, Incident};
 use waybill_protocol::{Fact, Hash, LabelCode, Mac, Phase, ScanOutcome, Stage};
 
-use super::{Arrival, Effect, Errand, Job, Leg, Photo, Tap, Time};
+use super::{Arrival, Effect, Errand, Job, Leg, Photo, Time};
 
 /// Tries at a label before an agent that is alone stops trying.
 pub(crate) const PATIENCE: u32 = 3;
@@ -13,9 +13,9 @@ pub(crate) const PATIENCE: u32 = 3;
 /// What is under way.
 #[derive(Debug, Default)]
 pub(super) struct Road {
-    under_way: Option<Errand>,
+    pub(super) under_way: Option<Errand>,
     /// Tries at the label in this attempt that no event stands for yet.
-    untold: u32,
+    pub(super) untold: u32,
     /// Tries since the last success or the attempt's beginning.
     tries: u32,
     /// The attempt these are of.
@@ -87,11 +87,11 @@ impl Job {
     }
 
     /// Whether the label has to be read still: no incident lets the seller go on without it.
-    fn must_scan(&self) -> bool {
+    pub(super) fn must_scan(&self) -> bool {
         self.log.state().door_gate() == waybill_protocol::DoorGate::AwaitsScan
     }
 
-    fn allows(&self, fact: &Fact) -> bool {
+    pub(super) fn allows(&self, fact: &Fact) -> bool {
         self.log.allows(waybill_protocol::Author::Transport, self.uid(), fact).is_ok()
     }
 
@@ -111,7 +111,7 @@ impl Job {
         self.state(fact, now);
     }
 
-    fn arrived_as_planned(&mut self, errand: Errand, now: Time) {
+    pub(super) fn arrived_as_planned(&mut self, errand: Errand, now: Time) {
         match errand.leg {
             Leg::PickUp => {
                 self.state(Fact::PickedUp, now);
@@ -190,7 +190,7 @@ impl Job {
         label.secret.scan_mac(self.delivery(), self.log.state().attempt())
     }
 
-    fn report(&mut self, incident: Incident, now: Time) {
+    pub(super) fn report(&mut self, incident: Incident, now: Time) {
         if self.state(Fact::IncidentReported { incident, note: None }, now) {
             self.road.tries = 0;
             self.go_on_after_label(now);
@@ -221,28 +221,5 @@ impl Job {
             None => drop(self.state(Fact::IncidentReported { incident: Incident::CameraBroken, note: None }, now)),
         }
         self.deliver(now);
-    }
-
-    /// Somebody at the device says so.
-    pub(super) fn tapped(&mut self, tap: Tap, now: Time) {
-        let fact = match tap {
-            Tap::Incident(incident) => return self.report(incident, now),
-            Tap::Failed(reason) => Fact::AttemptFailed { reason },
-            Tap::Refused(reason) => Fact::Refused { reason },
-            Tap::Damaged(reason) => Fact::Damaged { reason },
-            Tap::Lost(reason) => Fact::Lost { reason },
-            Tap::Found => Fact::Found { note: None },
-            Tap::Hold(reason) => Fact::OnHold { reason, note: None },
-            Tap::Resume => Fact::Resumed,
-            Tap::Correct => {
-                let last = self.log.expected(waybill_protocol::Author::Transport, self.uid()).1;
-                // An attempt's end is followed by the word that its keys are gone: the step before that is meant.
-                let steps = self.log.events_of(waybill_protocol::Author::Transport, self.uid(), 0);
-                let step = steps.filter(|signed| !matches!(signed.event().fact, Fact::Erased { .. })).last();
-                let Some(event) = step.map(waybill_protocol::SignedEvent::id).or(last) else { return };
-                Fact::Corrected { event, note: None }
-            }
-        };
-        self.state(fact, now);
     }
 }

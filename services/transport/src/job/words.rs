@@ -3,11 +3,12 @@
 use std::fmt;
 
 use waybill_crds::carrier::CarrierKind;
-use waybill_protocol::fact::reason::{EvidenceKind, HoldReason, Incident, Media};
+use waybill_crds::delivery::LocationSharing;
+use waybill_protocol::fact::reason::{DeliveredTo, EvidenceKind, HoldReason, Incident, Media};
 use waybill_protocol::seller_to_carrier::Picture;
 use waybill_protocol::{
-    AgreementSecret, Bytes, EventId, Hash, OpenError, PartError, Reason, Signer, Stage, Trust, UnixMillis, Upc,
-    WireError,
+    AgreementSecret, Bytes, EventId, Hash, OpenError, Part, PartError, Phase, Reason, Refusal, Signer, Stage, Trust,
+    Uid, UnixMillis, Upc, WireError,
 };
 
 use crate::journal::Record;
@@ -52,6 +53,7 @@ pub enum Input {
     Listed {
         upc: Upc,
         expected: u32,
+        location: LocationSharing,
     },
     LogRead(LogRead),
     Posted(PostAnswer),
@@ -63,7 +65,10 @@ pub enum Input {
     /// The proof picture, if one could be taken.
     Photographed(Errand, Option<Photo>),
     Uploaded(UploadAnswer),
-    Tapped(Tap),
+    /// Somebody at the device wants to know or to say something; answered by one [`Effect::Answer`].
+    Asked(Ask),
+    /// Where the parcel is now.
+    Moved(Fix),
     Keys(std::sync::Arc<Own>),
     /// The Carrier API knows no such delivery of this carrier, again and again.
     Gone,
@@ -74,6 +79,8 @@ pub enum Input {
 pub struct LogRead {
     pub custody: Vec<Vec<u8>>,
     pub seller_statement: Option<Vec<u8>>,
+    /// How exactly anybody may see where the parcel is.
+    pub location: LocationSharing,
 }
 
 /// What the Carrier API said to a post.
@@ -96,9 +103,120 @@ pub enum UploadAnswer {
     Refused,
 }
 
-/// What a person at the device reports by hand.
+/// What a person at the device asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// How the delivery stands and what can be tapped.
+    Show,
+    Tap(Tap),
+    /// A proof picture, ready to be sent.
+    Photo(Photo),
+    /// The six digits under the challenge a recipient reads out.
+    Digits(Vec<u8>),
+}
+
+/// The answer; whatever follows from it is on the disk by then.
+pub type Answer = Result<Told, Refused>;
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    View(Box<View>),
+    Digits(String),
+}
+
+/// One delivery as the person who carries it sees it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct View {
+    pub delivery: Uid,
+    pub upc: Option<Upc>,
+    pub phase: Phase,
+    pub attempt: u32,
+    pub stage: Option<Stage>,
+    pub hold: Option<HoldReason>,
+    /// What can be tapped now, by name.
+    pub taps: Vec<&'static str>,
+    /// The parts of the address that are open, the last known of each.
+    pub parts: Vec<Part>,
+    /// Whether the label still has to be read, and how often that was tried in this attempt.
+    pub scan_due: bool,
+    pub scan_tries: u32,
+    /// Whether a picture is asked for and none is here yet.
+    pub photo_due: bool,
+    pub location: LocationSharing,
+}
+
+// Parts of an address stand in it.
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "View({} {})", self.delivery, self.phase)
+    }
+}
+
+/// Why a tap changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the log is being read; try again in a moment")]
+    NotReady,
+    #[error("{0}")]
+    Machine(Refusal),
+    #[error("there is nothing to arrive with: the part of the address for this leg is not here")]
+    NotUnderWay,
+    #[error("the label has to be read first")]
+    ScanFirst,
+    #[error("no label has to be read now")]
+    NoScanDue,
+    #[error("the seller is still checking the label that was read: an incident counts after its answer")]
+    ScanUnanswered,
+    #[error("a picture is asked for: take it first, or report a broken camera")]
+    PhotoFirst,
+    #[error("a picture is on its way already")]
+    PhotoWaiting,
+    #[error("there is no step that could be taken back")]
+    NothingToCorrect,
+    #[error("no attempt of this agent runs")]
+    NoAttempt,
+}
+
+impl Refused {
+    /// One stable word.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotReady => "NotReady",
+            Self::Machine(refusal) => refusal.code(),
+            Self::NotUnderWay => "NotUnderWay",
+            Self::ScanFirst => "ScanFirst",
+            Self::NoScanDue => "NoScanDue",
+            Self::ScanUnanswered => "ScanUnanswered",
+            Self::PhotoFirst => "PhotoFirst",
+            Self::PhotoWaiting => "PhotoWaiting",
+            Self::NothingToCorrect => "NothingToCorrect",
+            Self::NoAttempt => "NoAttempt",
+        }
+    }
+}
+
+/// Somewhere on earth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fix {
+    /// Degrees times ten million.
+    pub latitude_e7: i32,
+    pub longitude_e7: i32,
+    pub accuracy_m: Option<u32>,
+}
+
+/// What a person at the device says happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tap {
+    PickedUp,
+    /// Where the open part of the address leads: country or postal code.
+    Arrived,
+    /// The texts of all codes on the label.
+    Scan(Vec<String>),
+    Delivered(DeliveredTo),
+    AvailableForPickup,
+    /// The seller has the parcel again.
+    HandedBack,
     Incident(Incident),
     Failed(Reason),
     Refused(Reason),
@@ -194,6 +312,10 @@ pub enum Effect {
     Scan(Errand, Option<Picture>),
     Photograph(Errand),
     Upload(Photo),
+    /// The picture under way is not to be sent any more.
+    Recall,
+    /// To whoever asked, once everything before it is done.
+    Answer(Answer),
     /// Something that came was not believed.
     Drop(Dropped),
 }

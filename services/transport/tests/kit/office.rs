@@ -67,7 +67,10 @@ pub(crate) struct Office {
 pub(crate) struct Running {
     pub(crate) office: Office,
     pub(crate) api: SocketAddr,
-    _feed: Feed,
+    /// Whose tokens count.
+    pub(crate) keys: watch::Sender<Arc<Keys>>,
+    /// Whom the Carrier API refuses.
+    pub(crate) feed: Feed,
     _stop: DropGuard,
 }
 
@@ -146,7 +149,6 @@ pub(crate) async fn start(world: &World, broker: SocketAddr, seller: &Path, api:
     let kid = waybill_chassis::jwt::key_id(statement.ed25519.as_bytes());
     let keys = Keys::default().with(kid, statement.uid.as_str(), statement.ed25519.as_bytes());
     let (keys_feed, keys) = watch::channel(Arc::new(keys));
-    std::mem::forget(keys_feed);
     let policy = Policy { audience: "carrier-api", kind: "wb-carrier-api+jwt", max_life: 120 };
     let books = Books {
         shops: BTreeMap::new(),
@@ -167,7 +169,7 @@ pub(crate) async fn start(world: &World, broker: SocketAddr, seller: &Path, api:
     };
     sell(world, office.clone(), broker, seller, stop.clone()).await;
     let (api, feed) = serve(office.clone(), api, stop.clone()).await;
-    Running { office, api, _feed: feed, _stop: stop.drop_guard() }
+    Running { office, api, keys: keys_feed, feed, _stop: stop.drop_guard() }
 }
 
 /// All sellers in one session: what is due is said, and said again.
@@ -253,7 +255,7 @@ async fn list((State(office), peer, headers): Asked) -> Response {
             json!({"uid": uid, "upc": shop.wishes.upc.as_str(), "namespace": "shop",
                 "sellerUid": shop.own.uid().as_str(), "phase": shop.log().phase().as_str(),
                 "attempt": shop.log().state().attempt(), "topics": {"down": "", "up": ""},
-                "expected": {"seq": shop.expected(), "previous": Value::Null}})
+                "location": shop.wishes.location, "expected": {"seq": shop.expected(), "previous": Value::Null}})
         };
         Json(json!({"deliveries": open.map(line).collect::<Vec<_>>()})).into_response()
     };
@@ -270,7 +272,8 @@ async fn log(asked: Asked, Segments(uid): Segments<String>) -> Response {
         let shop = &books.shops[&uid];
         let custody: Vec<String> = shop.custody.iter().map(|entry| STANDARD.encode(entry)).collect();
         let statement = STANDARD.encode(&shop.own.signer.statement_bytes().0);
-        Json(json!({"custody": custody, "sellerStatement": statement})).into_response()
+        let location = shop.wishes.location;
+        Json(json!({"custody": custody, "sellerStatement": statement, "location": location})).into_response()
     };
     office.answer(format!("log {uid}"), read).await
 }

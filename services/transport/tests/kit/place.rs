@@ -1,6 +1,7 @@
 //! An agent as it runs in the field: its folders, its start, its sudden end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,6 +10,7 @@ use clap::Parser;
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use waybill_chassis::jwt::{Keys, key_id};
 use waybill_protocol::{Phase, UnixMillis};
 use waybill_transport::clock::Clock;
 use waybill_transport::{Args, Error};
@@ -81,10 +83,69 @@ impl Place {
 
     /// The agent's leaf ended yesterday; the operator has signed the next one, and a statement with it.
     pub(crate) fn expires(&self) {
+        let (name, dir) = (self.world.carrier.uid().as_str(), self.at("tls"));
+        std::fs::write(dir.join("tls.crt"), certificate(&self.world.ca, name, &self.key(), (-4, -1))).unwrap();
+        self.issues();
+    }
+
+    /// The TLS key of the agent's owner.
+    fn key(&self) -> KeyPair {
+        KeyPair::from_pem(&std::fs::read_to_string(self.at("tls").join("tls.key")).unwrap()).unwrap()
+    }
+
+    /// The agent's leaf as it is in a folder ended yesterday.
+    pub(crate) fn expires_in(&self, dir: &Path) {
+        let name = self.world.carrier.uid().as_str();
+        std::fs::write(dir.join("tls.crt"), certificate(&self.world.ca, name, &self.key(), (-4, -1))).unwrap();
+    }
+
+    /// A file and keys beside it, and nothing else: an agent outside any cluster. Its path.
+    pub(crate) fn enrols(&self) -> PathBuf {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let private = |name: &str, bytes: &[u8]| {
+            let mut open = std::fs::OpenOptions::new();
+            let mut file = open.create_new(true).write(true).mode(0o600).open(self.at(name)).unwrap();
+            std::io::Write::write_all(&mut file, bytes).unwrap();
+        };
+        private("tls.pem", self.key().serialize_pem().as_bytes());
+        private("signing.key", &self.world.carrier.seed);
+        private("sealing.key", &self.world.carrier.agreement.to_bytes());
+        std::fs::set_permissions(self.dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let statement = self.world.carrier.signer.statement();
+        let ca: String = self.world.ca.pem.lines().map(|line| format!("  {line}\n")).collect();
+        let text = format!(
+            "namespace: {}\nname: {}\nuid: {}\nbroker: localhost:{}\ncarrierApi: https://localhost:{}\n\
+             rootFingerprint: {}\nca: |\n{ca}keys:\n  tls: tls.pem\n  signing: signing.key\n  sealing: sealing.key\n\
+             state: state\ntaps: taps.sock\nscript: [{{outcome: delivered}}]\npace: 0s\n",
+            statement.namespace,
+            statement.name,
+            statement.uid,
+            self.broker.addr.port(),
+            self.far.api.port(),
+            waybill_protocol::Hash::of(&self.world.ca.der),
+        );
+        let path = self.at("agent.yaml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Other keys take the place of the agent's, as a rotation does it.
+    pub(crate) fn rotates(&mut self) {
+        let next = self.world.rotated(&self.world.carrier, 77);
+        let keys = self.at("keys");
+        std::fs::write(keys.join("ed25519.seed"), next.seed).unwrap();
+        std::fs::write(keys.join("x25519.key"), next.agreement.to_bytes()).unwrap();
+        std::fs::write(keys.join("statement"), &next.signer.statement_bytes().0).unwrap();
+        let statement = next.signer.statement();
+        let (kid, key) = (key_id(statement.ed25519.as_bytes()), statement.ed25519);
+        self.far.keys.send_replace(Arc::new(Keys::default().with(kid, statement.uid.as_str(), key.as_bytes())));
+        self.office().books().shops.values_mut().for_each(|shop| shop.also.push(key));
+    }
+
+    /// The operator has signed the agent's next certificate and statement.
+    pub(crate) fn issues(&self) {
         let Self { world, .. } = self;
-        let (name, dir) = (world.carrier.uid().as_str(), self.at("tls"));
-        let key = KeyPair::from_pem(&std::fs::read_to_string(dir.join("tls.key")).unwrap()).unwrap();
-        std::fs::write(dir.join("tls.crt"), certificate(&world.ca, name, &key, (-4, -1))).unwrap();
+        let (name, key) = (world.carrier.uid().as_str(), self.key());
         let mut next = world.carrier.signer.statement().clone();
         next.epoch += 1;
         let next = world.ca.participant(&next, 20);
@@ -149,6 +210,32 @@ impl Place {
         tokio::time::timeout(DEADLINE, agent.ended).await.unwrap().unwrap().unwrap();
     }
 
+    /// How it ended by itself.
+    pub(crate) async fn ended(&mut self) -> Result<(), Error> {
+        let agent = self.agent.take().unwrap();
+        tokio::time::timeout(DEADLINE, agent.ended).await.unwrap().unwrap()
+    }
+
+    /// Waits until the agent asked for this.
+    pub(crate) async fn until_asked(&self, what: &str) {
+        let wait = async {
+            while !self.office().books().asked.iter().any(|asked| asked == what) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.unwrap();
+    }
+
+    /// Waits until the journals are so.
+    pub(crate) async fn until_journal(&self, what: &str, holds: impl Fn(&[u8]) -> bool) {
+        let wait = async {
+            while !holds(&self.journals()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("never came: {what}"));
+    }
+
     /// Waits until the log of a delivery says so.
     pub(crate) async fn until(&self, what: &str, delivery: &str, holds: impl Fn(&waybill_protocol::Log) -> bool) {
         let mut last = Phase::Pending;
@@ -186,7 +273,10 @@ impl Place {
     /// Everything the journals hold.
     pub(crate) fn journals(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.at("journal")).unwrap();
-        files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+        let paths =
+            files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "journal"));
+        // One may be put away while it is looked for.
+        paths.flat_map(|path| std::fs::read(path).unwrap_or_default()).collect()
     }
 }
 

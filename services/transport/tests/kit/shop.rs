@@ -4,6 +4,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use waybill_chassis::jwt::SigningKey;
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::fact::reason::ReturnReason;
 use waybill_protocol::seller_to_carrier::{Message, Offer, Picture, Token};
 use waybill_protocol::{
@@ -22,6 +23,8 @@ pub(crate) struct Wishes {
     pub(crate) scan: bool,
     pub(crate) max_attempts: u32,
     pub(crate) label: Option<Picture>,
+    /// How exactly viewers see where the parcel is.
+    pub(crate) location: LocationSharing,
     /// Whether a hold of the carrier is lifted.
     pub(crate) lifts_holds: bool,
 }
@@ -29,7 +32,15 @@ pub(crate) struct Wishes {
 impl Wishes {
     pub(crate) fn plain() -> Self {
         let upc = Upc::new("UPC_1").unwrap();
-        Self { upc, photo: false, scan: false, max_attempts: 3, label: None, lifts_holds: true }
+        Self {
+            upc,
+            photo: false,
+            scan: false,
+            max_attempts: 3,
+            label: None,
+            location: LocationSharing::None,
+            lifts_holds: true,
+        }
     }
 
     pub(crate) fn with_camera() -> Self {
@@ -49,6 +60,12 @@ pub(crate) struct Shop {
     pub(crate) custody: Vec<Vec<u8>>,
     /// The bodies that came up, by name.
     pub(crate) heard: Vec<&'static str>,
+    /// And as they were.
+    pub(crate) said: Vec<carrier_to_seller::Message>,
+    /// Later keys of the carrier.
+    pub(crate) also: Vec<waybill_protocol::Ed25519Key>,
+    /// The key was lost, and with it the label: said until the agent has it again.
+    labelled: Option<Hash>,
     now: UnixMillis,
     rng: StdRng,
 }
@@ -73,6 +90,9 @@ impl Shop {
             wishes,
             custody: Vec::new(),
             heard: Vec::new(),
+            said: Vec::new(),
+            also: Vec::new(),
+            labelled: None,
             now: world.now,
             rng: StdRng::seed_from_u64(1),
         }
@@ -106,10 +126,25 @@ impl Shop {
             let label = self.wishes.label.clone();
             return vec![self.say(&log, state.attempt(), Hash::NONE, Message::HandOver { label })];
         }
+        if let Some(rekeyed) = self.label_lost(&log) {
+            let label = self.wishes.label.clone();
+            return vec![self.say(&log, state.attempt(), rekeyed, Message::HandOver { label })];
+        }
         match state.unanswered() {
             Some((stage, released)) => vec![self.part(&log, stage, released)],
             None => self.news(&log),
         }
+    }
+
+    /// As the seller does it: no part before the label is there again.
+    fn label_lost(&self, log: &Log) -> Option<Hash> {
+        let waits = log.state().door_gate() == DoorGate::AwaitsScan && self.wishes.label.is_some();
+        let events =
+            log.events_of(Author::Transport, &self.conversation.carrier, 0).map(|signed| (signed.id(), signed));
+        let rekeyed = events.filter(|(_, signed)| matches!(signed.event().fact, Fact::Rekeyed { .. })).last();
+        let current = rekeyed.filter(|(_, signed)| signed.event().attempt == log.state().attempt());
+        let running = matches!(log.phase(), Phase::PickedUp | Phase::InTransit);
+        current.map(|(id, _)| id).filter(|id| waits && running && self.labelled != Some(*id))
     }
 
     /// What the carrier does not know yet, where no other message brings it.
@@ -231,8 +266,12 @@ impl Shop {
     /// Takes a frame from `up`; what it brings is written.
     pub(crate) fn hear(&mut self, frame: &[u8]) -> carrier_to_seller::Message {
         let frame = Frame::read(frame).unwrap();
-        let keys = [self.carrier.ed25519];
+        let keys: Vec<_> = self.also.iter().copied().chain([self.carrier.ed25519]).collect();
         let incoming = self.conversation.open_up(&frame, &self.own.agreement, &keys).unwrap();
+        if matches!(incoming.body, carrier_to_seller::Message::Received {}) {
+            self.labelled = Some(incoming.about);
+        }
+        self.said.push(incoming.body.clone());
         self.heard.push(match incoming.body {
             carrier_to_seller::Message::Answer {} => "Answer",
             carrier_to_seller::Message::Declined { .. } => "Declined",

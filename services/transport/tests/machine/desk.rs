@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waybill_crds::carrier::CarrierKind;
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::{Bytes, Hash, LabelCode, LabelSecret, UnixMillis};
 use waybill_transport::job::{
-    Arrival, Effect, Errand, Input, Job, LogRead, Own, Photo, PostAnswer, Profile, Time, UploadAnswer,
+    Answer, Arrival, Ask, Effect, Errand, Input, Job, LogRead, Own, Photo, PostAnswer, Profile, Refused, Tap, Time,
+    Told, UploadAnswer, View,
 };
 use waybill_transport::journal::{Folder, Journal};
 
@@ -65,7 +67,7 @@ pub(crate) struct Desk {
     journal: Option<Journal>,
     folder: Option<Folder>,
     dir: PathBuf,
-    own: Arc<Own>,
+    pub(crate) own: Arc<Own>,
     pub(crate) profile: Profile,
     pub(crate) shop: Shop,
     pub(crate) fate: Fate,
@@ -80,6 +82,15 @@ pub(crate) struct Desk {
     /// Posts with events of other contents than the log holds by their numbers.
     pub(crate) conflicts: usize,
     pub(crate) forgotten: bool,
+    /// Whether somebody taps: then nothing happens by itself.
+    pub(crate) by_hand: bool,
+    /// Whether the label is read off the picture the seller sent.
+    pub(crate) looks: bool,
+    /// Whether uploads are never answered.
+    pub(crate) stuck: bool,
+    pub(crate) location: LocationSharing,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) recalled: usize,
     /// The device's own clock.
     pub(crate) device: UnixMillis,
     lives: u8,
@@ -117,9 +128,34 @@ impl Desk {
             posts: 0,
             conflicts: 0,
             forgotten: false,
+            by_hand: false,
+            looks: false,
+            stuck: false,
+            location: LocationSharing::None,
+            answers: Vec::new(),
+            recalled: 0,
             device: NOW,
             lives: 0,
         }
+    }
+
+    /// Somebody at the device asks.
+    pub(crate) fn asks(&mut self, ask: Ask) -> Answer {
+        self.answers.clear();
+        self.take(Input::Asked(ask));
+        self.answers.pop().expect("every question is answered")
+    }
+
+    pub(crate) fn taps(&mut self, tap: Tap) -> Result<View, Refused> {
+        self.asks(Ask::Tap(tap)).map(|told| match told {
+            Told::View(view) => *view,
+            Told::Digits(_) => panic!("a tap is answered by a view"),
+        })
+    }
+
+    pub(crate) fn view(&mut self) -> View {
+        let Ok(Told::View(view)) = self.asks(Ask::Show) else { panic!("always shown") };
+        *view
     }
 
     /// Until nothing changes any more.
@@ -148,7 +184,11 @@ impl Desk {
 
     /// The agent comes online: the Carrier API lists the delivery.
     pub(crate) fn comes_online(&mut self) {
-        let listed = Input::Listed { upc: self.shop.wishes.upc.clone(), expected: self.shop.expected() };
+        let listed = Input::Listed {
+            upc: self.shop.wishes.upc.clone(),
+            expected: self.shop.expected(),
+            location: self.location,
+        };
         self.take(listed);
     }
 
@@ -222,11 +262,16 @@ impl Desk {
                 None
             }
             Effect::Post { .. } | Effect::ReadLog { .. } if self.forgotten => Some(Input::Gone),
-            Effect::Upload(_) if self.forgotten => None,
+            Effect::Upload(_) if self.forgotten || self.stuck => None,
             Effect::Post { events, .. } => Some(Input::Posted(self.post(&events))),
             Effect::ReadLog { .. } => Some(Input::LogRead(self.log_read())),
             Effect::Remind => None,
+            Effect::Travel(_) if self.by_hand => None,
             Effect::Travel(errand) => Some(Input::Arrived(errand, (self.fate.arrival)(&errand))),
+            Effect::Scan(errand, label) if self.looks => {
+                let codes = label.and_then(|label| waybill_transport::camera::codes(&label.bytes.0).ok());
+                Some(Input::Scanned(errand, codes.unwrap_or_default()))
+            }
             Effect::Scan(errand, _) => Some(Input::Scanned(errand, (self.fate.codes)(&errand))),
             Effect::Photograph(errand) => {
                 self.forgotten = self.fate.forgotten_at_the_door;
@@ -238,6 +283,14 @@ impl Desk {
                 let hash = Hash::of(&photo.bytes);
                 self.stored.push(photo.bytes);
                 Some(Input::Uploaded(UploadAnswer::Stored(hash)))
+            }
+            Effect::Answer(answer) => {
+                self.answers.push(answer);
+                None
+            }
+            Effect::Recall => {
+                self.recalled += 1;
+                None
             }
             Effect::Drop(dropped) => {
                 self.drops.push(dropped.word());
@@ -290,7 +343,7 @@ impl Desk {
 
     pub(crate) fn log_read(&self) -> LogRead {
         let statement = self.shop.own.signer.statement_bytes().0.clone();
-        LogRead { custody: self.shop.custody.clone(), seller_statement: Some(statement) }
+        LogRead { custody: self.shop.custody.clone(), seller_statement: Some(statement), location: self.location }
     }
 
     /// Everything the disk holds.

@@ -1,5 +1,6 @@
 //! What a hostile broker, a stranger and a wrong answer can do: nothing.
 
+use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::seller_to_carrier::{Message, Offer};
 use waybill_protocol::{Bytes, Mac, Outgoing, Phase, Recipient, Role, Upc};
 use waybill_transport::job::{Effect, Input, Job, LogRead, Time};
@@ -110,7 +111,7 @@ fn a_log_without_what_the_seller_certainly_wrote_is_not_believed() {
         desk.round();
     }
     let known = desk.job.as_ref().unwrap().log().entries().len();
-    desk.take(Input::LogRead(LogRead { custody: Vec::new(), seller_statement: None }));
+    desk.take(Input::LogRead(LogRead { custody: Vec::new(), seller_statement: None, location: LocationSharing::None }));
     assert_eq!(desk.job.as_ref().unwrap().log().entries().len(), known, "what is genuine is kept");
     desk.run();
     assert_eq!(desk.shop.log().phase(), Phase::Delivered);
@@ -136,7 +137,7 @@ fn a_log_in_which_nothing_is_genuine_is_asked_for_again_and_nothing_is_signed_up
     let world = World::new(NOW);
     let mut job = fresh(&world);
     drop(job.on(Input::Heard(hello(&world, &world.seller)), TIME));
-    let read = |custody| Input::LogRead(LogRead { custody, seller_statement: None });
+    let read = |custody| Input::LogRead(LogRead { custody, seller_statement: None, location: LocationSharing::None });
     let effects = job.on(read(vec![b"junk".to_vec()]), TIME);
     assert_eq!(word(&effects), ["log"]);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::ReadLog { .. })));

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod desk;
+mod erasure;
 mod hostile;
 #[path = "../kit/kit.rs"]
 mod kit;
 mod outcomes;
 mod plain;
+mod rotation;
+mod taps;

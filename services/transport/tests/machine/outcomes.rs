@@ -2,7 +2,7 @@
 
 use waybill_protocol::fact::reason::{Cause, Happening, HoldReason, Incident};
 use waybill_protocol::{Fact, Phase, Reason, ScanOutcome, Stage};
-use waybill_transport::job::{Arrival, Errand, Input, Leg, Tap};
+use waybill_transport::job::{Arrival, Ask, Errand, Input, Leg, Tap};
 
 use crate::desk::{Desk, Kill, label, label_of};
 use crate::kit::shop::Wishes;
@@ -197,8 +197,8 @@ fn d_53_a_persons_reported_incident_goes_past_an_unreadable_label() {
     desk.shop.wishes.lifts_holds = false;
     desk.run();
     assert_eq!(desk.shop.log().phase(), Phase::OnHold);
-    desk.take(Input::Tapped(Tap::Incident(Incident::LabelUnreadable)));
-    desk.take(Input::Tapped(Tap::Resume));
+    desk.take(Input::Asked(Ask::Tap(Tap::Incident(Incident::LabelUnreadable))));
+    desk.take(Input::Asked(Ask::Tap(Tap::Resume)));
     let desk = ends(desk, Phase::Delivered);
     assert!(desk.shop.events().contains(&"IncidentReported"));
 }
@@ -227,9 +227,9 @@ fn a_wrong_tap_is_taken_back() {
         desk.round();
     }
     desk.shop.wishes.lifts_holds = false;
-    desk.take(Input::Tapped(Tap::Damaged(REASON)));
+    desk.take(Input::Asked(Ask::Tap(Tap::Damaged(REASON))));
     assert_eq!(desk.shop.log().phase(), Phase::Damaged);
-    desk.take(Input::Tapped(Tap::Correct));
+    desk.take(Input::Asked(Ask::Tap(Tap::Correct)));
     assert_eq!(desk.shop.log().phase(), Phase::InTransit, "{:?}", desk.shop.events());
     ends(desk, Phase::Delivered);
 }

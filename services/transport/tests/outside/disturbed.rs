@@ -72,15 +72,39 @@ async fn offline_it_queues_and_catches_up_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d_77_with_a_wrong_clock_tokens_follow_the_carrier_apis_and_events_the_device() {
     let mut place = Place::new().await;
-    place.clock = || Clock::by(|| waybill_protocol::UnixMillis(now().0 - 26 * 3_600_000));
+    let early: fn() -> Clock = || Clock::by(|| waybill_protocol::UnixMillis(now().0 - 26 * 3_600_000));
+    let late: fn() -> Clock = || Clock::by(|| waybill_protocol::UnixMillis(now().0 + 26 * 3_600_000));
+    for (uid, clock) in
+        [("dddddddd-0000-4000-8000-000000000021", early), ("dddddddd-0000-4000-8000-000000000022", late)]
+    {
+        place.clock = clock;
+        place.opens(uid, Wishes { upc: Upc::new(uid).unwrap(), ..Wishes::plain() });
+        place.start();
+        place.until_delivered(uid).await;
+        place.stop().await;
+        let books = place.office().books();
+        let log = books.shops[uid].log();
+        let accepted = log.entries()[0].event().unwrap().event().at;
+        assert!(accepted.0.abs_diff(now().0) > 25 * 3_600_000, "the device's own word");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_were_replaced_while_the_agent_was_down_are_told_by_the_old_one() {
+    let mut place = Place::new().await;
     place.opens(DELIVERY, Wishes::plain());
+    place.flags = vec!["--taps".into(), place.at("taps.sock").display().to_string()];
+    place.start();
+    place.until("handed over", DELIVERY, |log| log.state().is_handed_over()).await;
+    place.crash().await;
+    place.rotates();
+    place.flags.clear();
     place.start();
     place.until_delivered(DELIVERY).await;
     place.stop().await;
     let books = place.office().books();
-    let log = books.shops[DELIVERY].log();
-    let accepted = log.entries()[0].event().unwrap().event().at;
-    assert!(accepted.0 < now().0 - 25 * 3_600_000, "the device's own word");
+    books.shops[DELIVERY].assert_clean();
+    assert!(books.shops[DELIVERY].events().contains(&"KeyRotated"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

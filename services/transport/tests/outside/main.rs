@@ -13,6 +13,9 @@ mod shop;
 mod world;
 
 mod disturbed;
+mod ended;
+mod enrolled;
 mod hostile;
 mod logs;
 mod plain;
+mod taps;
