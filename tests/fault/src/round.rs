@@ -258,13 +258,12 @@ fn about_everything(round: &Round, scene: &Scene, world: &mut World) -> Vec<Stri
 /// Lines at level error, without what differs from one to the next.
 fn errors(world: &World) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
-    for (who, said) in world.said() {
+    for (_, said) in world.said() {
         for line in said.lines().filter(|line| line.contains(r#""level":"ERROR""#)) {
             let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            let (message, error) = (text(&line["fields"]["message"]), text(&line["fields"]["error"]));
-            let who = who.split('-').next().unwrap_or_default();
-            *found.entry(format!("{who}: {message} {error}")).or_insert(0) += 1;
+            let (target, message) = (text(&line["target"]), text(&line["message"]));
+            *found.entry(format!("{target}: {message} ({})", text(&line["error"]))).or_insert(0) += 1;
         }
     }
     found
