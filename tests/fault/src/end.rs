@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use waybill_crds::Delivery;
-use waybill_protocol::{Author, Fact, Kind, Log, Phase, ScanOutcome, Stage};
+use waybill_protocol::{Author, Fact, Gate, Kind, Log, Phase, ScanOutcome, Stage};
 
 /// In every order of these tests, and nowhere else.
 pub(crate) const MARKER: &str = "MARKER-";
@@ -26,10 +26,24 @@ impl End {
         let said = |author: Author| {
             let counted = log.entries().iter().filter(|entry| entry.verdict().is_genuine());
             let events = counted.filter_map(|entry| entry.event()).map(|event| event.event());
-            events.filter(|event| event.author == author).filter_map(|event| word(&event.fact)).collect()
+            let mut words: Vec<_> =
+                events.filter(|event| event.author == author).filter_map(|event| word(&event.fact)).collect();
+            // Who is killed over a label that is not his looks again: how often is no matter of the end.
+            words.dedup_by(|one, other| one == other && one.starts_with("Scanned"));
+            words
         };
         let (seller, carrier) = (said(Author::Seller), said(Author::Transport));
         Self { phase: log.phase().to_string(), attempts: log.state().attempt(), seller, carrier }
+    }
+
+    /// As if the label had been read. A managed agent has its label's picture from the hand-over alone: where that went with its
+    /// journal, the label counts as unreadable, and the incident it reports lets the door open.
+    pub(crate) fn with_label(mut self) -> Self {
+        while let Some(at) = self.carrier.windows(2).position(|said| said == ["Scanned Unreadable", "IncidentReported"])
+        {
+            self.carrier.splice(at..at + 2, ["Scanned Read".to_owned()]);
+        }
+        self
     }
 
     /// The end of a Delivery that its sender called off at some moment, where left alone it comes to `undisturbed`. A carrier
@@ -115,20 +129,29 @@ fn gaps(log: &Log, author: Author) -> Vec<String> {
 fn released_early(log: &Log) -> Vec<String> {
     const WAY: [Stage; 3] = [Stage::Country, Stage::PostalCode, Stage::Door];
     let mut wrongs = Vec::new();
-    let (mut released, mut posted, mut scanned, mut asks_scan, mut away) = (0, 0, false, false, false);
+    let (mut released, mut posted, mut scanned, mut asks_scan, mut away, mut tried, mut incident) =
+        (0, 0, false, false, false, 0, false);
     for entry in log.entries().iter().filter(|entry| entry.verdict().is_genuine()) {
         let Some(event) = entry.event() else { continue };
         match &event.event().fact {
-            Fact::Accepted { .. } => (released, posted, scanned, away) = (0, 0, false, away),
+            Fact::Accepted { .. } => (released, posted, scanned, tried, incident) = (0, 0, false, 0, false),
             Fact::HandedOver { terms } => asks_scan = terms.scan,
             Fact::PickedUp => away = true,
-            Fact::Scanned { outcome, .. } => scanned = matches!(outcome, ScanOutcome::Read { .. }),
+            Fact::Scanned { outcome, tries } => {
+                scanned = matches!(outcome, ScanOutcome::Read { .. });
+                if *tries <= tried {
+                    wrongs.push(format!("scan {tries} of an attempt that had {tried}"));
+                }
+                tried = *tries;
+            }
+            Fact::IncidentReported { .. } => incident = true,
             Fact::ScanRefused { .. } => scanned = false,
             Fact::Posted { stage, .. } if WAY.get(posted) == Some(stage) && posted < released => posted += 1,
             Fact::Posted { stage, .. } => wrongs.push(format!("posted {stage} out of turn")),
-            Fact::Released { stage, .. } => {
+            Fact::Released { stage, gate } => {
                 let in_turn = WAY.get(released) == Some(stage) && posted == released && away;
-                let looked = *stage != Stage::Door || !asks_scan || scanned;
+                let excused = incident && matches!(gate, Some(Gate::Incident { .. }));
+                let looked = *stage != Stage::Door || !asks_scan || scanned || excused;
                 if !in_turn || !looked {
                     wrongs.push(format!(
                         "released {stage} early: {released} released, {posted} posted, scanned {scanned}"

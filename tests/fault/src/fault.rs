@@ -50,6 +50,10 @@ pub(crate) enum Fault {
         away: Duration,
         times: u32,
     },
+    /// Whenever the log of one delivery is one longer, from its first entry to its last: killed, and started again at once.
+    KilledAtEachStep {
+        part: Part,
+    },
     /// It stands still with its connections open.
     Frozen {
         part: Part,
@@ -120,6 +124,7 @@ impl Fault {
         match turn % KINDS {
             // Killing is what happens most.
             turn @ 0..6 => Self::Killed { part: PARTS[turn], away: millis(chance, 2_500), times: 1 },
+            turn @ 6..12 if chance.random_bool(0.5) => Self::KilledAtEachStep { part: PARTS[turn - 6] },
             turn @ 6..12 => {
                 Self::Killed { part: PARTS[turn - 6], away: millis(chance, 700), times: chance.random_range(2..6) }
             }
@@ -156,6 +161,7 @@ impl Fault {
             Self::None => "undisturbed".into(),
             Self::Killed { part, times: 1, .. } => format!("killed: {part:?}"),
             Self::Killed { part, .. } => format!("killed again and again: {part:?}"),
+            Self::KilledAtEachStep { part } => format!("killed at each step: {part:?}"),
             Self::Frozen { part, .. } => format!("frozen: {part:?}"),
             Self::Cut { between, percent: 100, .. } => format!("cut: {between:?}"),
             Self::Cut { .. } => "packets lost".into(),
@@ -172,6 +178,16 @@ impl Fault {
         }
     }
 
+    /// Whether simulated agents lose what they were told about labels.
+    pub(crate) fn loses_labels(self) -> bool {
+        matches!(self, Self::JournalLost { .. })
+    }
+
+    /// Whether somebody may end by itself: who cannot write what it must not forget; it is started again.
+    pub(crate) fn may_end_processes(self) -> bool {
+        matches!(self, Self::JournalsFull { .. })
+    }
+
     /// Whether other worlds would feel it too.
     pub(crate) fn is_everybodys(self) -> bool {
         matches!(self, Self::NodeKilled { .. } | Self::NodeFrozen { .. })
@@ -182,6 +198,7 @@ impl Fault {
             self,
             Self::TwoHolders
                 | Self::Killed { part: Part::Seller | Part::Sellers, .. }
+                | Self::KilledAtEachStep { part: Part::Seller | Part::Sellers }
                 | Self::Frozen { part: Part::Seller, .. }
         )
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, KINDS};
 use crate::parcel::Parcel;
 
 /// Deliveries in flight when a fault strikes.
@@ -21,6 +21,8 @@ const LATE: Duration = Duration::from_millis(1_500);
 pub(crate) struct Round {
     pub(crate) number: usize,
     pub(crate) fault: Fault,
+    /// What breaks next, before anything has recovered.
+    pub(crate) then: Option<Fault>,
     pub(crate) moment: Moment,
     pub(crate) sellers: usize,
     /// How long a leg takes.
@@ -42,9 +44,17 @@ impl Round {
         let mut chance = StdRng::seed_from_u64(seed ^ (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let chance = &mut chance;
         let fault = Fault::draw(number, chance);
+        // First every kind by itself.
+        let then =
+            (number >= KINDS && chance.random_bool(0.3)).then(|| Fault::draw(chance.random_range(0..KINDS), chance));
         let parcels = parcels(chance);
         let moment = moment(&parcels, chance);
-        let sellers = if fault.needs_two_sellers() || chance.random_bool(0.3) { 2 } else { 1 };
+        let sellers =
+            if [Some(fault), then].into_iter().flatten().any(Fault::needs_two_sellers) || chance.random_bool(0.3) {
+                2
+            } else {
+                1
+            };
         let pace = if chance.random_bool(0.5) { "0s" } else { "1s" };
         let late = |chance: &mut StdRng| Duration::from_millis(chance.random_range(0..LATE.as_millis() as u64));
         let parcels = parcels
@@ -54,14 +64,24 @@ impl Round {
                 (parcel, if at == moment.parcel || at % 2 == 0 { Duration::ZERO } else { late(chance) })
             })
             .collect();
-        Self { number, fault, moment, sellers, pace, parcels }
+        Self { number, fault, then, moment, sellers, pace, parcels }
     }
 
     /// The same deliveries, left alone.
     pub(crate) fn undisturbed(parcels: Vec<Parcel>) -> Self {
         let moment = Moment { parcel: 0, entries: 0, later: Duration::ZERO };
         let parcels = parcels.into_iter().map(|parcel| (parcel, Duration::ZERO)).collect();
-        Self { number: 0, fault: Fault::None, moment, sellers: 1, pace: "0s", parcels }
+        Self { number: 0, fault: Fault::None, then: None, moment, sellers: 1, pace: "0s", parcels }
+    }
+
+    /// What breaks, in its order.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = Fault> + use<> {
+        [Some(self.fault), self.then].into_iter().flatten()
+    }
+
+    /// One line of the summary.
+    pub(crate) fn kind(&self) -> String {
+        if self.then.is_some() { "two kinds, one after the other".into() } else { self.fault.kind() }
     }
 
     /// Number of the plan of one of its deliveries.
@@ -100,7 +120,6 @@ fn moment(parcels: &[Parcel], chance: &mut StdRng) -> Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::KINDS;
 
     #[test]
     fn a_seed_and_a_number_always_give_the_same_plan() {

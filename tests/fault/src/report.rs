@@ -25,7 +25,7 @@ struct Kind {
 impl Report {
     pub(crate) fn add(&mut self, round: &Round, played: Played, all: usize, took: Duration) {
         self.rounds += 1;
-        let kind = self.kinds.entry(round.fault.kind()).or_default();
+        let kind = self.kinds.entry(round.kind()).or_default();
         let mut bad = 0;
         let mut recovered = Vec::new();
         for (at, outcome) in played.outcomes.into_iter().enumerate() {
@@ -40,7 +40,11 @@ impl Report {
             self.failed.push(plan);
             println!(
                 "✗ plan {plan}: {:?} under {:?}, {:?}, {} sellers, pace {}",
-                round.parcels[at], round.fault, round.moment, round.sellers, round.pace
+                round.parcels[at],
+                round.faults().collect::<Vec<_>>(),
+                round.moment,
+                round.sellers,
+                round.pace
             );
             outcome.wrongs.iter().for_each(|wrong| println!("  {wrong}"));
         }
@@ -50,7 +54,7 @@ impl Report {
             self.rounds,
             round.plan(0),
             round.plan(round.parcels.len() - 1),
-            round.fault.kind(),
+            round.kind(),
             last.as_secs_f64(),
             took.as_secs_f64(),
         );

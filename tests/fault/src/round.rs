@@ -85,12 +85,11 @@ async fn run(round: &Round, undisturbed: &Undisturbed) -> Played {
     let into = &mut played;
     in_namespace(&format!("fault-{}", round.number), &[], async move |namespace| {
         let (mut scene, mut world) = Scene::set(namespace, round).await;
-        let volumes = fault::prepare(round.fault, &world);
+        let volumes: Vec<_> = round.faults().flat_map(|fault| fault::prepare(fault, &world)).collect();
         world.start().await;
         let (mended, ()) = tokio::join!(scene.disturb(round, &mut world), scene.create(round));
         scene.trust = world.trust();
-        let ends =
-            round.parcels.iter().enumerate().map(|(at, (parcel, _))| scene.ends(at, parcel, undisturbed, mended));
+        let ends = (0..round.parcels.len()).map(|at| scene.ends(at, round, undisturbed, mended));
         let mut outcomes = join_all(ends).await;
         for (at, outcome) in outcomes.iter_mut().enumerate() {
             outcome.wrongs.extend(scene.check(at, &world).await);
@@ -177,12 +176,16 @@ impl Scene {
         let focus = name(round.moment.parcel);
         let _ = timeout(LATEST, self.following.until_long(&focus, round.moment.entries)).await;
         sleep(round.moment.later).await;
-        fault::inject(round.fault, world).await;
+        for fault in round.faults() {
+            fault::inject(fault, world, &focus).await;
+        }
         Instant::now()
     }
 
     /// Waits until one has come to the end it has undisturbed, or for too long.
-    async fn ends(&self, at: usize, parcel: &Parcel, undisturbed: &Undisturbed, mended: Instant) -> Outcome {
+    async fn ends(&self, at: usize, round: &Round, undisturbed: &Undisturbed, mended: Instant) -> Outcome {
+        let parcel = &round.parcels[at].0;
+        let labels_lost = round.faults().any(Fault::loses_labels);
         let (name, expected) = (name(at), &undisturbed[&parcel.kept()]);
         let fits = |end: &End| match parcel.cancelled_after {
             Some(_) => end.may_follow_cancellation(expected),
@@ -190,7 +193,8 @@ impl Scene {
         };
         let holds = |delivery: &Delivery| {
             let log = self.read(delivery);
-            end::is_over(&log) && fits(&End::of(&log))
+            let end = End::of(&log);
+            end::is_over(&log) && fits(&if labels_lost { end.with_label() } else { end })
         };
         if timeout_at(mended + DEADLINE, self.following.until(&name, holds)).await.is_ok() {
             return Outcome { recovered: Some(mended.elapsed()), wrongs: Vec::new() };
@@ -248,8 +252,7 @@ fn about_everything(round: &Round, scene: &Scene, world: &mut World) -> Vec<Stri
         }
         wrongs.extend(said.lines().filter(|line| line.contains("panicked")).map(|line| format!("{who}: {line}")));
     }
-    // Whoever cannot write what it must not forget may end; it is started again.
-    if !matches!(round.fault, Fault::JournalsFull { .. }) {
+    if !round.faults().any(Fault::may_end_processes) {
         wrongs.extend(world.ended().into_iter().map(|who| format!("{who} ended by itself")));
     }
     wrongs

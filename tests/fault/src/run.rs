@@ -8,6 +8,7 @@ use futures::StreamExt;
 use tokio::sync::RwLock;
 use waybill_e2e::Cluster;
 
+use crate::fault::Fault;
 use crate::parcel::Parcel;
 use crate::plan::{PER_ROUND, Round};
 use crate::report::Report;
@@ -65,7 +66,7 @@ pub async fn run(args: Args) -> bool {
     let playing = futures::stream::iter(rounds).map(async |round| {
         // What breaks the node breaks it for everybody.
         let (_alone, _among);
-        if round.fault.is_everybodys() {
+        if round.faults().any(Fault::is_everybodys) {
             _alone = node.write().await;
         } else {
             _among = node.read().await;
@@ -87,6 +88,7 @@ fn drawn(args: &Args, seed: u64) -> Vec<Round> {
         Some(plan) => plan / PER_ROUND..plan / PER_ROUND + 1,
         None => 0..args.plans.div_ceil(PER_ROUND),
     };
-    let wanted = |round: &Round| args.only.as_ref().is_none_or(|text| round.fault.kind().contains(text));
+    let wanted =
+        |round: &Round| args.only.as_ref().is_none_or(|text| round.faults().any(|fault| fault.kind().contains(text)));
     numbers.map(|number| Round::draw(seed, number)).filter(wanted).collect()
 }

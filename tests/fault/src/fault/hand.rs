@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use waybill_e2e::node;
 
 use super::{Between, Fault, Node, Part};
@@ -14,6 +14,9 @@ use crate::world::process::Process;
 
 /// Longer than a Lease lasts.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(18);
+/// Entries of a log that are killed for, and how long one is waited for.
+const STEPS: usize = 16;
+const STEP: Duration = Duration::from_secs(30);
 const EACH: [Part; 4] = [Part::Broker, Part::Sellers, Part::CarrierApi, Part::Agents];
 /// Space of a volume that will be full.
 const SMALL: &str = "size=8m";
@@ -45,8 +48,8 @@ pub(crate) fn prepare(fault: Fault, world: &World) -> Vec<Volume> {
     }
 }
 
-/// Breaks it, waits, mends it.
-pub(crate) async fn inject(fault: Fault, world: &mut World) {
+/// Breaks it, waits, mends it. `focus` is the delivery whose log says when, where that matters.
+pub(crate) async fn inject(fault: Fault, world: &mut World, focus: &str) {
     match fault {
         Fault::None => {}
         Fault::Killed { part, away, times } => {
@@ -56,6 +59,16 @@ pub(crate) async fn inject(fault: Fault, world: &mut World) {
                 start(part, world);
                 // It gets some way before it is killed again.
                 sleep(if times > 1 { away } else { Duration::ZERO }).await;
+            }
+        }
+        Fault::KilledAtEachStep { part } => {
+            for entries in 1..=STEPS {
+                // Where it never grows so long, there is nothing more to kill for.
+                if timeout(STEP, world.following.clone().until_long(focus, entries)).await.is_err() {
+                    return;
+                }
+                kill(part, world);
+                start(part, world);
             }
         }
         Fault::Frozen { part, away } => frozen(part, away, world).await,
@@ -89,9 +102,7 @@ pub(crate) async fn inject(fault: Fault, world: &mut World) {
         Fault::JournalLost { away } => {
             kill(Part::Agents, world);
             for agent in &world.agents {
-                let journal = agent.home.join("journal");
-                std::fs::remove_dir_all(&journal).unwrap();
-                std::fs::create_dir_all(&journal).unwrap();
+                empty(&agent.home.join("journal"));
             }
             sleep(away).await;
             start(Part::Agents, world);
@@ -203,6 +214,13 @@ impl Wall {
 impl Drop for Wall {
     fn drop(&mut self) {
         run("nft", &["delete", "table", "ip", &self.0]);
+    }
+}
+
+fn empty(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
     }
 }
 

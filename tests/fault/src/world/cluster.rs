@@ -104,14 +104,15 @@ where
 {
     let status = json!({"status": {"keyStatement": STANDARD.encode(&somebody.statement)}});
     let api: Api<K> = Api::namespaced(operator(namespace), &namespace.name);
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    let (params, patch) = (PatchParams::default(), Patch::Merge(status));
+    eventually(name, SOON, || api.patch_status(name, &params, &patch)).await;
 }
 
 /// Whom everybody in the namespace trusts; nobody is revoked.
 pub(crate) async fn publish_trust(namespace: &Namespace, bundle: &str) {
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "waybill-trust"},
                       "data": {"ca.crt": bundle, "revoked.json": nobody_revoked()}});
-    objects::apply::<ConfigMap>(namespace, &body).await.unwrap();
+    eventually("waybill-trust", SOON, || objects::apply::<ConfigMap>(namespace, &body)).await;
 }
 
 pub(crate) fn nobody_revoked() -> String {
