@@ -19,6 +19,9 @@ use crate::report::Report;
 use crate::sample::Samples;
 use place::Place;
 
+pub(crate) use mosquitto::Mosquitto;
+pub(crate) use pki::Authority;
+
 /// Carriers beside the busy one in the small place.
 const FEW: usize = 10;
 /// In one round and place: how often the newest carrier joins anew; how many turns both places get, and how often seller and

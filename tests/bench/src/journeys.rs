@@ -51,9 +51,9 @@ async fn one_by_one(cast: &Cast, count: usize, report: &mut Report) -> Result<()
     let (mut whole, mut legs) = (Samples::default(), Vec::<(String, Samples)>::new());
     let begun = Timestamp::now();
     for number in WARM..WARM + count {
-        let (took, delivery) = journey(cast, number).await?;
+        let (began, (took, delivery)) = (Timestamp::now(), journey(cast, number).await?);
         whole.push(took.as_secs_f64() * 1000.0);
-        for (place, (leg, millis)) in steps(&delivery).into_iter().enumerate() {
+        for (place, (leg, millis)) in steps(began, &delivery).into_iter().enumerate() {
             match legs.get_mut(place) {
                 Some((_, samples)) => samples.push(millis),
                 None => legs.push((leg, std::iter::once(millis).collect())),
@@ -93,12 +93,16 @@ async fn journey(cast: &Cast, number: usize) -> Result<(Duration, Delivery)> {
     Ok((took, delivery.context("it is there")?))
 }
 
-/// How long after the one before each event was logged, by name; the first after the object was made.
-fn steps(delivery: &Delivery) -> Vec<(String, f64)> {
+/// How long after the one before each event was signed, by name; the first after the user's create. All clocks are this machine's.
+fn steps(began: Timestamp, delivery: &Delivery) -> Vec<(String, f64)> {
     let custody = delivery.status.as_ref().map(|status| &status.custody[..]).unwrap_or_default();
-    let at = |index: usize| custody[index].at.0.as_microsecond() as f64 / 1000.0;
-    let named = custody.iter().map(|entry| entry.event.clone()).enumerate().skip(1);
-    named.map(|(index, event)| (event, at(index) - at(index - 1))).take_while(|(event, _)| event != "Erased").collect()
+    let mut before = began;
+    let named = custody.iter().map(|entry| {
+        let took = entry.at.0.duration_since(before).as_secs_f64() * 1000.0;
+        before = entry.at.0;
+        (entry.event.clone(), took)
+    });
+    named.take_while(|(event, _)| event != "Erased").collect()
 }
 
 async fn all_at_once(setting: &Setting, cast: &Cast, from: usize, count: usize, report: &mut Report) -> Result<()> {

@@ -7,9 +7,13 @@ mod broker;
 mod certificates;
 mod cluster;
 mod deliveries;
+#[path = "../../../services/cluster/tests/server/domain.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with tests")]
+mod domain;
 mod example;
 mod follow;
 mod journeys;
+mod link;
 mod process;
 mod raw;
 mod report;
@@ -68,10 +72,13 @@ enum Figure {
     Certificates,
     /// What one more carrier costs the broker; needs no cluster.
     Broker,
+    /// Sealed, signed and answered messages beside plain ones; needs no cluster.
+    Link,
 }
 
 impl Figure {
-    const ALL: [Self; 5] = [Self::Example, Self::Journeys, Self::Deliveries, Self::Certificates, Self::Broker];
+    const ALL: [Self; 6] =
+        [Self::Example, Self::Journeys, Self::Deliveries, Self::Certificates, Self::Broker, Self::Link];
 }
 
 impl std::fmt::Display for Figure {
@@ -99,7 +106,10 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
         let load = broker::Load { carriers: args.carriers, rounds: args.rounds };
         tokio::task::block_in_place(|| broker::measure(load, report)).context("the broker's figures")?;
     }
-    if args.only == [Figure::Broker] {
+    if asked(Figure::Link) {
+        link::measure(report).await.context("the link's figures")?;
+    }
+    if args.only.iter().all(|figure| [Figure::Broker, Figure::Link].contains(figure)) {
         return Ok(());
     }
     let kubeconfig = args.kubeconfig.as_deref().context("no --kubeconfig")?;

@@ -20,6 +20,14 @@ impl Samples {
         }
     }
 
+    /// What this share of them does not exceed; not a number without any.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+
     /// The median with the range it comes from.
     pub(crate) fn show(&self, unit: &str) -> String {
         let low = self.0.iter().copied().fold(f64::NAN, f64::min);
@@ -46,6 +54,13 @@ mod tests {
     fn one_wild_round_does_not_move_the_median() {
         assert_eq!(samples(&[3.0, 1.0, 1000.0]).median(), 3.0);
         assert_eq!(samples(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
+    }
+
+    #[test]
+    fn one_in_a_hundred_is_beyond_the_99th() {
+        let hundred: Samples = (1..=100).map(f64::from).collect();
+        assert_eq!((hundred.quantile(0.99), hundred.quantile(0.5)), (99.0, 50.0));
+        assert!(samples(&[]).quantile(0.99).is_nan());
     }
 
     #[test]

@@ -24,16 +24,16 @@ const ACCESS: [(&str, &str); 3] = [
 const LISTENERS: [&str; 3] = ["listener 8883\n", "listener 8884\n", "listener 8885 127.0.0.1\n"];
 
 /// A running broker; killed with the value.
-pub(super) struct Mosquitto {
-    pub(super) carriers: SocketAddr,
-    pub(super) sellers: SocketAddr,
+pub(crate) struct Mosquitto {
+    pub(crate) carriers: SocketAddr,
+    pub(crate) sellers: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
 impl Mosquitto {
     /// Returns once it answers.
-    pub(super) fn start(authority: &Authority) -> Result<Self> {
+    pub(crate) fn start(authority: &Authority) -> Result<Self> {
         let folder = TempDir::new().context("failed to make a folder")?;
         let ports = free_ports()?;
         fill(folder.path(), authority)?;

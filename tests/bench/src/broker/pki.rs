@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 pub(super) const BROKER: &str = "waybill-broker.bench.svc";
 
 /// Issues everything in one place.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Server {
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -45,7 +45,7 @@ impl Authority {
     }
 
     /// How the participant of this uid connects, with a key of its own; never by a resumed session.
-    pub(super) fn client(&self, uid: &str) -> Result<Arc<ClientConfig>> {
+    pub(crate) fn client(&self, uid: &str) -> Result<Arc<ClientConfig>> {
         let key = KeyPair::generate()?;
         let certificate = leaf(uid, ExtendedKeyUsagePurpose::ClientAuth)?.signed_by(&key, &self.issuer)?;
         let mut roots = RootCertStore::empty();
@@ -77,7 +77,8 @@ fn leaf(uid: &str, usage: ExtendedKeyUsagePurpose) -> Result<CertificateParams> 
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
-    params.subject_alt_names = vec![SanType::DnsName(BROKER.try_into()?)];
+    // By name or, for whoever dials it directly, by address.
+    params.subject_alt_names = vec![SanType::DnsName(BROKER.try_into()?), SanType::IpAddress([127, 0, 0, 1].into())];
     Ok(params)
 }
 

@@ -13,7 +13,7 @@ use waybill_crds::{Carrier, ConditionType, Delivery, Seller, condition};
 use waybill_e2e::{objects, process as processes};
 
 use crate::cluster::{Setting, apply};
-use crate::process::Process;
+use crate::process::{Process, Usage};
 
 pub(super) const CARRIERS: usize = 4;
 const SELLER: &str = "unpaced";
@@ -112,14 +112,20 @@ impl Household {
     }
 
     pub(super) fn on_cpu(&self) -> Result<BTreeMap<String, Duration>> {
-        self.0
-            .iter()
-            .map(|(who, process)| Ok((who.clone(), Duration::from_secs_f64(process.usage()?.cpu_seconds))))
-            .collect()
+        self.each(|usage| Duration::from_secs_f64(usage.cpu_seconds))
     }
 
     /// Peak RSS in KiB.
     pub(super) fn memory(&self) -> Result<BTreeMap<String, f64>> {
-        self.0.iter().map(|(who, process)| Ok((who.clone(), process.usage()?.peak_kib))).collect()
+        self.each(|usage| usage.peak_kib)
+    }
+
+    /// Who ended meanwhile is named: what was measured beside that says nothing.
+    fn each<T>(&self, of: impl Fn(Usage) -> T) -> Result<BTreeMap<String, T>> {
+        let used = self.0.iter().map(|(who, process)| {
+            let usage = process.usage().with_context(|| format!("{who} ended under the load"))?;
+            Ok((who.clone(), of(usage)))
+        });
+        used.collect()
     }
 }

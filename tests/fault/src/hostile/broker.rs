@@ -91,6 +91,11 @@ impl HostileBroker {
         self.desk.deliver(frame, true)
     }
 
+    /// Has heard this, too.
+    pub(crate) fn overhear(&self, frame: Passing) {
+        lock(&self.desk.captured).push(frame);
+    }
+
     /// Everything that was published so far.
     pub(crate) fn captured(&self) -> Vec<Passing> {
         lock(&self.desk.captured).clone()
