@@ -261,6 +261,8 @@ fn stalled(decision: Decision, delivery: &DeliveryView, after: SignedDuration, n
     // A device's clock may be ahead; nothing happened later than now.
     let moved = status.custody.last_at.map_or(turned, |at| at.0.max(turned)).min(now);
     let (since, message) = match (decision.ready.is_yes(), started(delivery)) {
+        // It waits for its recipient; its Seller calls it back when nobody comes.
+        (true, true) if delivery.phase() == Phase::AvailableForPickup => return decision,
         (true, true) => (moved, format!("nothing has happened to the parcel since {}: ask its carrier", minute(moved))),
         // Waiting to be accepted is no standing still: a carrier may be offline for hours.
         (true, false) => return decision,

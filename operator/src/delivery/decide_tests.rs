@@ -304,6 +304,8 @@ fn a_parcel_that_stands_still_is_called_stalled_and_a_move_ends_it() {
         ..facts()
     };
     assert_eq!(decided_at(&view, &patient, noon() + 9.hours()).outlook, None, "its Seller may say how long");
+    let waiting = under_way(Phase::AvailableForPickup);
+    assert_eq!(decided_at(&waiting, &facts(), noon() + 99.hours()).outlook, None, "it waits to be fetched");
 }
 
 #[test]
