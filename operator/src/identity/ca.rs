@@ -7,10 +7,14 @@ pub(crate) mod store;
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use p256::ecdsa::Signature;
+use p256::ecdsa::signature::Signer;
+use p256::pkcs8::DecodePrivateKey;
 use rcgen::{Issuer, PublicKeyData, SigningKey};
-use waybill_protocol::CaKey;
+use waybill_protocol::{CaKey, Hash, published};
 
 use super::BACKDATE;
 use super::pem;
@@ -18,7 +22,7 @@ use super::serial::Serial;
 use super::x509::key::{self, PrivateKey};
 use super::x509::sign::{self, Subject};
 use super::x509::{self, Facts, Fingerprint};
-use lifecycle::{Active, Lifecycle, Observed, Policy, Step};
+use lifecycle::{Active, Former, Lifecycle, Observed, Policy, Step};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -157,7 +161,7 @@ impl Authority {
         let ca = Ca::create(fresh.id.clone(), fresh.key, fresh.serials[0], now, ttl)?;
         let active = Active { id: fresh.id, since: now };
         Ok(Self {
-            state: Lifecycle { active, next: None, previous: Vec::new(), rotate_seen: None },
+            state: Lifecycle { active, next: None, previous: Vec::new(), former: Vec::new(), rotate_seen: None },
             rotate: None,
             resource_version: None,
             cas: vec![Arc::new(ca)],
@@ -200,6 +204,22 @@ impl Authority {
     /// Every trusted root, the active one first.
     pub(crate) fn bundle(&self) -> String {
         self.cas.iter().map(|ca| ca.certificate_pem()).collect()
+    }
+
+    /// The certificates of those that left, the youngest first: for what stands in logs and for nothing else.
+    pub(crate) fn former(&self) -> String {
+        self.state.former.iter().map(|former| former.certificate.as_str()).collect()
+    }
+
+    /// Signs what is published under this name, for those who get it through other hands. The same content, the same
+    /// signature, as long as the same authority issues.
+    pub(crate) fn sign_published(&self, name: &str, content: &str) -> Result<String, Error> {
+        let ca = self.active();
+        let failed = || Error::Signature { id: ca.id.clone() };
+        let pem = ca.issuer.key().to_pem();
+        let key = p256::ecdsa::SigningKey::from_pkcs8_pem(&pem).map_err(|_| failed())?;
+        let signature: Signature = Signer::sign(&key, &published::to_be_signed(name, content.as_bytes()));
+        Ok(STANDARD.encode(published::assemble(Hash(ca.fingerprint().0), &signature)))
     }
 
     /// Every cross-certificate, for verifiers who bring one root and meet another.
@@ -250,6 +270,12 @@ impl Authority {
             after.crosses.extend(active.vouch_for(&next, serials[1], observed.now)?);
             after.crosses.extend(next.vouch_for(active, serials[2], observed.now)?);
             after.cas.push(Arc::new(next));
+        }
+        if let Step::Retire(id) = step
+            && let Some(ca) = self.by_id(id)
+        {
+            let (id, certificate) = (id.clone(), ca.certificate_pem());
+            after.state.remember(Former { id, retired: observed.now, certificate });
         }
         after.arrange()
     }

@@ -11,12 +11,15 @@ use kube::api::{ObjectMeta, Patch, PatchParams};
 use sha2::{Digest, Sha256};
 use waybill_crds::FIELD_MANAGER;
 
-use super::ca::Authority;
+use super::ca::{Authority, store};
 use super::crl::render::Published;
 use super::{Error, Inner, Settings, labels, names};
 
 pub(crate) const NAME: &str = "waybill-trust";
 pub(crate) const COMPONENT: &str = "trust";
+const REVOKED: &str = "revoked.json";
+/// Authorities that issue no more: their statements count where they stand in a log, and nowhere else.
+const FORMER: &str = "former-ca.crt";
 const STATEMENT: &str = "carrier-api-statement";
 const AT_ONCE: usize = 8;
 
@@ -70,14 +73,23 @@ fn content(
     published: &Published,
     namespace: &str,
     statement: Option<&str>,
-) -> BTreeMap<String, String> {
+) -> Result<BTreeMap<String, String>, Error> {
     let (broker, broker_sellers) = broker_addresses(settings);
     let api = names::CARRIER_API;
+    let former = authority.former();
+    let sign = |name: &str, text: &str| match text {
+        "" => Ok(String::new()),
+        text => authority.sign_published(name, text).map_err(|source| Error::Authority(store::Error::Make(source))),
+    };
+    let signatures = (sign(REVOKED, &published.revoked_json)?, sign(FORMER, &former)?);
     let said = [
         ("ca.crt", authority.bundle()),
         ("cross.crt", authority.crosses()),
         ("root-fingerprint", authority.root().fingerprint().to_string()),
-        ("revoked.json", published.revoked_json.clone()),
+        (REVOKED, published.revoked_json.clone()),
+        ("revoked.sig", signatures.0),
+        (FORMER, former),
+        ("former-ca.sig", signatures.1),
         ("crl.pem", published.crl_pem.clone()),
         ("broker", broker),
         ("broker-sellers", broker_sellers),
@@ -86,7 +98,8 @@ fn content(
         ("carrier-api-external", settings.carrier_api_external_names.join(",")),
         (STATEMENT, statement.unwrap_or_default().to_owned()),
     ];
-    said.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text)).collect()
+    let said = said.into_iter().filter(|(_, text)| !text.is_empty());
+    Ok(said.map(|(key, text)| (key.to_owned(), text)).collect())
 }
 
 /// Of the carriers' and the sellers' listener: host and port.
@@ -116,7 +129,7 @@ fn hash(content: &BTreeMap<String, String>) -> [u8; 32] {
 pub(crate) async fn ensure(inner: &Inner, namespace: &str) -> Result<(), Error> {
     let (authority, published) = inner.ready()?;
     let place = inner.trust.get(namespace);
-    let content = content(&inner.settings, &authority, &published, namespace, place.statement.as_deref());
+    let content = content(&inner.settings, &authority, &published, namespace, place.statement.as_deref())?;
     if place.holds == Some(hash(&content)) {
         return Ok(());
     }
@@ -144,7 +157,7 @@ async fn apply(inner: &Inner, namespace: &str) -> Result<(), Error> {
     let kept = data.get(STATEMENT).cloned();
     inner.trust.update(namespace, |place| place.statement = place.statement.take().or(kept));
     let place = inner.trust.get(namespace);
-    let wanted = content(&inner.settings, &authority, &published, namespace, place.statement.as_deref());
+    let wanted = content(&inner.settings, &authority, &published, namespace, place.statement.as_deref())?;
     if wanted.iter().any(|(key, text)| data.get(key) != Some(text)) {
         let map = ConfigMap {
             metadata: ObjectMeta {
@@ -190,6 +203,9 @@ pub(crate) async fn apply_all(inner: &Inner, verify: bool) -> Result<(), Error> 
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn settings() -> Settings {
@@ -208,13 +224,39 @@ mod tests {
     fn it_says_whom_to_believe_who_is_refused_and_where_to_go() {
         let authority = crate::identity::ca::tests::authority();
         let published = Published::new(Default::default(), "crl".into(), "{}".into());
-        let said = content(&settings(), &authority, &published, "shop", Some("c3RhdGVtZW50"));
+        let said = content(&settings(), &authority, &published, "shop", Some("c3RhdGVtZW50")).unwrap();
         assert_eq!(said["root-fingerprint"], authority.active().fingerprint().to_string());
         assert_eq!(said["broker"], "waybill-broker.waybill-system.svc:8883");
         assert_eq!(said["broker-sellers"], "waybill-broker.waybill-system.svc:8884");
         assert_eq!(said["carrier-api"], "https://waybill-carrier-api.shop.svc:5001");
         assert_eq!(said["carrier-api-statement"], "c3RhdGVtZW50");
         assert!(!said.contains_key("carrier-api-external"), "what is empty is left out");
+        assert!(!said.contains_key("former-ca.crt") && !said.contains_key("former-ca.sig"));
+    }
+
+    /// Whoever gets it from a Carrier API checks that the operator said it; and it is written only when it changes.
+    #[test]
+    fn what_travels_through_other_hands_is_signed_by_the_authority_that_issues() {
+        use crate::identity::ca::lifecycle::Step;
+        use crate::identity::ca::tests::{authority, rotate, take};
+        let (first, now) = (authority(), jiff::Timestamp::now());
+        let second = take(&rotate(&first, now), &Step::Retire(first.active().id.clone()), now);
+        let published = Published::new(Default::default(), "crl".into(), "{}".into());
+        let said = content(&settings(), &second, &published, "shop", None).unwrap();
+        assert_eq!(said["former-ca.crt"], first.active().certificate_pem());
+        assert!(!said["ca.crt"].contains(said["former-ca.crt"].trim()), "apart from those that count");
+        assert_eq!(said, content(&settings(), &second, &published, "shop", None).unwrap(), "the same again");
+        let keys = [second.active().statement_key().unwrap()];
+        for (name, signature) in [("revoked.json", "revoked.sig"), ("former-ca.crt", "former-ca.sig")] {
+            let signature = STANDARD.decode(&said[signature]).unwrap();
+            let verify = |name: &str, text: &str, keys: &[waybill_protocol::CaKey]| {
+                waybill_protocol::published::verify(name, text.as_bytes(), &signature, keys)
+            };
+            assert_eq!(verify(name, &said[name], &keys), Ok(()));
+            assert!(verify("another", &said[name], &keys).is_err(), "under another name");
+            assert!(verify(name, &format!("{} ", said[name]), &keys).is_err(), "bent");
+            assert!(verify(name, &said[name], &[first.active().statement_key().unwrap()]).is_err(), "by another");
+        }
     }
 
     #[test]

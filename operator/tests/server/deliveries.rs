@@ -1,6 +1,7 @@
 //! What a Delivery is told, when, and at what cost in writes.
 
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -303,6 +304,55 @@ async fn a_carrier_made_anew_under_the_same_name_does_not_inherit_the_job() {
         let replaced: Delivery = stage.says("one", "Ready", "CarrierReplaced").await;
         let topics = |delivery: &Delivery| delivery.status.as_ref().and_then(|status| status.topics.clone());
         assert_eq!(topics(&replaced), topics(&ready), "its topics are still the former one's");
+        operator.stop().await;
+    })
+    .await;
+}
+
+/// `WAYBILL_STALL_AFTER`, as a user sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_that_stands_still_is_shown_as_stalled_with_an_event_until_it_moves() {
+    on_stage("stalled", &[], |stage| async move {
+        let operator = stage.set(&["--stall-after", "1s"]);
+        stage.ends("acme", "truck").await;
+        let carrier: Carrier = stage.becomes("truck", "Ready", "True").await;
+        stage.delivery("one", "acme", "truck").await;
+        stage.becomes::<Delivery>("one", "Ready", "True").await;
+        let waiting: Delivery = stage.namespace.api().get("one").await.expect("the Delivery");
+        assert!(waiting.status.is_some_and(|status| status.conditions.iter().all(|c| c.type_ != "Stalled")));
+        let accepted = accept(&stage, "one", &carrier.uid().expect("a uid")).await;
+        let stalled: Delivery = stage.says("one", "Stalled", "Stalled").await;
+        let conditions = stalled.status.expect("a status").conditions;
+        let said = conditions.iter().find(|c| c.type_ == "Stalled").expect("just seen");
+        assert!(said.status == "True" && said.message.contains("ask its carrier"), "{}", said.message);
+        assert!(
+            conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+            "its ends are as good as they were"
+        );
+        let events = stage.namespace.api::<k8s_openapi::api::events::v1::Event>();
+        eventually("an Event says so", SOON, || async {
+            let list = events.list(&ListParams::default()).await.map_err(|why| why.to_string())?;
+            let told = list.into_iter().find(|event| event.reason.as_deref() == Some("Stalled"));
+            let told = told.ok_or_else(|| "none yet".to_owned())?;
+            let about = (told.regarding.and_then(|about| about.name), told.type_);
+            if about == (Some("one".into()), Some("Warning".into())) { Ok(()) } else { Err(format!("{about:?}")) }
+        })
+        .await;
+        // It moves, by the clock of a device that is ahead: nothing happened later than now, so it goes on moving.
+        let mut custody = accepted.status.expect("a status").custody;
+        let mut next = custody[0].clone();
+        next.at = MicroTime(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
+        (next.event, next.id) = ("HandedOver".into(), "cd".repeat(32));
+        custody.push(next);
+        let params = PatchParams { field_manager: Some("services".into()), ..PatchParams::default() };
+        let said = json!({"status": {"custody": custody}});
+        stage.deliveries().patch_status("one", &params, &Patch::Merge(said)).await.expect("written");
+        eventually("it stands still no more", SOON, || async {
+            let found: Delivery = stage.namespace.api().get("one").await.map_err(|why| why.to_string())?;
+            let stalled = found.status.is_some_and(|status| status.conditions.iter().any(|c| c.type_ == "Stalled"));
+            if stalled { Err("still stalled".to_owned()) } else { Ok(()) }
+        })
+        .await;
         operator.stop().await;
     })
     .await;

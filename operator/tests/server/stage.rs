@@ -113,15 +113,20 @@ impl Stage {
 
     /// The same behind a gate, which may be its death.
     pub(crate) fn gated(&self, gate: &Arc<Gate>) -> Operator {
-        self.start("operator-0", Some(gate.clone()))
+        self.start("operator-0", Some(gate.clone()), &[])
     }
 
     /// One of several replicas.
     pub(crate) fn replica(&self, pod: &str) -> Operator {
-        self.start(pod, None)
+        self.start(pod, None, &[])
     }
 
-    fn start(&self, pod: &str, gate: Option<Arc<Gate>>) -> Operator {
+    /// One with these settings.
+    pub(crate) fn set(&self, flags: &[&str]) -> Operator {
+        self.start("operator-0", None, flags)
+    }
+
+    fn start(&self, pod: &str, gate: Option<Arc<Gate>>, flags: &[&str]) -> Operator {
         let probes = free_address();
         let probe = probes.to_string();
         let line = [
@@ -143,7 +148,7 @@ impl Stage {
             "--broker-host",
             "waybill-broker.none.svc",
         ];
-        Operator::start(gate, Line::parse_from(line).args, probes)
+        Operator::start(gate, Line::parse_from(line.iter().chain(flags)).args, probes)
     }
 
     pub(crate) fn deliveries(&self) -> Api<Delivery> {

@@ -2,7 +2,7 @@
 //! goes (the log goes with it, and nothing names the photos any more).
 //!
 //! Only what was seen to go is removed. A Delivery that is merely unknown, after a restore or with a store that others use
-//! too, is no reason: evidence survives a start (D-60).
+//! too, is no reason: evidence survives a start (D-60). Grants that have ended go by themselves.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,17 +12,19 @@ use tokio_util::sync::CancellationToken;
 use waybill_chassis::telemetry::report;
 use waybill_crds::Delivery;
 
-use crate::service::Shared;
+use crate::service::{Shared, now};
 use crate::{declare, grants, http};
 
 /// What could not be removed is tried again after this.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How often grants are looked through for those that have ended.
+const SWEEP: Duration = Duration::from_secs(6 * 3600);
 
 /// Follows the Deliveries until `stop`.
 pub(crate) async fn run(service: &Shared, stop: CancellationToken) {
     let mut changes = service.deliveries.changed();
     let mut due = BTreeSet::new();
-    let mut next = Instant::now();
+    let (mut next, mut sweep) = (Instant::now(), Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -30,6 +32,12 @@ pub(crate) async fn run(service: &Shared, stop: CancellationToken) {
             () = sleep_until(next), if !due.is_empty() => {
                 due = remove(service, due).await;
                 next = Instant::now() + AGAIN;
+            }
+            () = sleep_until(sweep) => {
+                if let Err(error) = grants::sweep(&service.store, now()).await {
+                    tracing::warn!(error = %report(&error), "failed to remove grants that have ended");
+                }
+                sweep = Instant::now() + SWEEP;
             }
         }
     }

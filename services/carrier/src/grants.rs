@@ -1,5 +1,6 @@
 //! Grants: what stands in a tracking link. An opaque text whose hash is kept in the store, exchanged for short view tokens,
-//! gone when its object is removed. No name of anybody is kept with it.
+//! gone when its object is removed. No name of anybody is kept with it. What has ended is removed: when the delivery's grants
+//! are looked at, and otherwise now and then.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,16 +10,32 @@ use sha2::{Digest, Sha256};
 use waybill_protocol::Uid;
 
 use crate::store::{Error, Store, is_hash};
+use crate::view::time_of;
 
 /// How long a link works unless its issuer says otherwise, and at most: seconds.
 pub(crate) const DEFAULT_LIFE: u64 = 7 * 24 * 3600;
 pub(crate) const LONGEST_LIFE: u64 = 90 * 24 * 3600;
+/// How many a delivery may have at once.
+pub(crate) const MOST: usize = 32;
 
 /// A grant as its bearer has it, in two parts: where to look, and a secret to look for.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) delivery: Uid,
     secret: [u8; 32],
+}
+
+/// One as those see it who may revoke it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    /// Seconds since the epoch.
+    #[serde(serialize_with = "as_time")]
+    pub(crate) expires: u64,
+}
+
+fn as_time<S: serde::Serializer>(secs: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time_of(*secs))
 }
 
 /// What is kept of it.
@@ -68,24 +85,35 @@ pub(crate) async fn keep(store: &Store, grant: &Grant, expires: u64) -> Result<(
 
 /// Whether a grant is good at `now`.
 pub(crate) async fn is_good(store: &Store, grant: &Grant, now: u64) -> Result<bool, Error> {
-    is_kept(store, &path(&grant.delivery, &grant.id()), now).await
+    Ok(end(store, &path(&grant.delivery, &grant.id())).await?.is_some_and(|end| now < end))
 }
 
-async fn is_kept(store: &Store, path: &Path, now: u64) -> Result<bool, Error> {
+/// `None` where there is none; what can't be read has ended long ago.
+async fn end(store: &Store, path: &Path) -> Result<Option<u64>, Error> {
     let kept = store.get(path).await?;
-    let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
-    Ok(kept.is_some_and(|kept| now < kept.expires))
+    Ok(kept.map(|bytes| serde_json::from_slice::<Kept>(&bytes).map_or(0, |kept| kept.expires)))
 }
 
-/// The ids of those for a delivery that are good at `now`.
-pub(crate) async fn ids(store: &Store, delivery: &str, now: u64) -> Result<Vec<String>, Error> {
-    let mut ids = Vec::new();
-    for name in store.list(&folder(delivery)).await? {
-        if is_kept(store, &name, now).await? {
-            ids.extend(name.filename().map(str::to_owned));
+/// Those for a delivery that are good at `now`. The others are removed.
+pub(crate) async fn list(store: &Store, delivery: &str, now: u64) -> Result<Vec<Listed>, Error> {
+    good(store, &folder(delivery), now).await
+}
+
+/// Removes all that have ended, whoever they are for; how many are left.
+pub(crate) async fn sweep(store: &Store, now: u64) -> Result<usize, Error> {
+    good(store, &Path::from("grants"), now).await.map(|left| left.len())
+}
+
+async fn good(store: &Store, folder: &Path, now: u64) -> Result<Vec<Listed>, Error> {
+    let mut good = Vec::new();
+    for path in store.list(folder).await? {
+        match (end(store, &path).await?, path.filename()) {
+            (Some(expires), Some(id)) if now < expires => good.push(Listed { id: id.to_owned(), expires }),
+            (Some(_), _) => drop(store.delete(&path).await?),
+            _ => {}
         }
     }
-    Ok(ids)
+    Ok(good)
 }
 
 /// Takes one back; false if there was none.
@@ -114,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn d78_a_grant_is_good_until_it_ends_or_is_revoked() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&format!("file://{}", dir.path().display())).unwrap();
+        let store = Store::open(&format!("file://{}", dir.path().display()), &Default::default()).unwrap();
         let (grant, other) = (Grant::new(delivery()), Grant::new(delivery()));
         keep(&store, &grant, 1000).await.unwrap();
         assert!(is_good(&store, &grant, 999).await.unwrap());
@@ -122,8 +150,17 @@ mod tests {
         assert!(!is_good(&store, &other, 1).await.unwrap());
         let elsewhere = Grant { delivery: Uid::new("d-2").unwrap(), ..grant.clone() };
         assert!(!is_good(&store, &elsewhere, 1).await.unwrap(), "it opens one delivery");
-        assert_eq!(ids(&store, "d-1", 999).await.unwrap(), [grant.id()]);
-        assert!(ids(&store, "d-1", 1000).await.unwrap().is_empty(), "what ended is not told");
+        let told = [Listed { id: grant.id(), expires: 1000 }];
+        assert_eq!(list(&store, "d-1", 999).await.unwrap(), told);
+        assert_eq!(sweep(&store, 999).await.unwrap(), 1);
+        assert!(is_good(&store, &grant, 999).await.unwrap(), "what is good stays");
+        keep(&store, &other, 1000).await.unwrap();
+        assert!(list(&store, "d-1", 1000).await.unwrap().is_empty(), "what ended is not told");
+        assert!(store.list(&folder("d-1")).await.unwrap().is_empty(), "and not kept");
+        keep(&store, &grant, 1000).await.unwrap();
+        assert_eq!(sweep(&store, 1000).await.unwrap(), 0);
+        assert!(store.list(&folder("d-1")).await.unwrap().is_empty(), "though nobody looked");
+        keep(&store, &grant, 1000).await.unwrap();
         assert!(!revoke(&store, &delivery(), "../../x").await.unwrap());
         assert!(revoke(&store, &delivery(), &grant.id()).await.unwrap());
         assert!(!is_good(&store, &grant, 1).await.unwrap());

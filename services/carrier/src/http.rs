@@ -6,6 +6,7 @@
 mod access;
 mod agent;
 mod declarations;
+mod etag;
 mod photos;
 mod problems;
 mod renewal;
@@ -49,6 +50,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/api/agent/deliveries/{uid}/photos/{hash}", get(photos::get_own))
         .route("/identity", post(renewal::renew).layer(small()));
     let viewers = Router::new()
+        .route("/api/shipment", get(shipment::list))
         .route("/api/shipment/{upc}", get(shipment::get).post(shipment::post))
         .route("/api/shipment/{upc}/photos/{hash}", get(photos::get))
         .route("/api/shipment/{upc}/grants", get(viewers::list).post(viewers::grant).layer(small()))

@@ -55,7 +55,7 @@ use service::{Service, Shared};
 use store::Store;
 use views::Views;
 
-pub use config::Args;
+pub use config::{Args, Bucket};
 pub use store::OpenError;
 
 /// Why the service ended.
@@ -143,7 +143,7 @@ async fn assemble(
     (published, revocations): (Published, Revocations),
     stop: CancellationToken,
 ) -> Result<Service, Error> {
-    let store = Store::open(&args.photos_url).map_err(Error::Store)?;
+    let store = Store::open(&args.photos_url, &args.bucket).map_err(Error::Store)?;
     let keys = files::watch(&args.keys_dir, &[views::SEED, declare::STATEMENT], files::POLL, stop)
         .await
         .map_err(Error::Keys)?;
@@ -169,6 +169,7 @@ async fn assemble(
         views,
         store,
         uploads: uploads::Uploads::default(),
+        folders: uploads::Folders::default(),
     }))
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Right {
 
 /// To see it.
 pub(crate) const READ: Right = Right { verb: "get", subresource: None };
+/// To see all of a namespace.
+pub(crate) const LIST: Right = Right { verb: "list", subresource: None };
 /// To declare what no device reported.
 pub(crate) const DECLARE: Right = Right { verb: "create", subresource: Some("declarations") };
 /// To read the notes of declarations.

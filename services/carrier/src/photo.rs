@@ -18,6 +18,10 @@ pub(crate) const MAX_BYTES: usize = 4 << 20;
 const MAX_SIDE: u32 = 10_000;
 /// The largest picture: what a viewer can decode without harm.
 const MAX_PIXELS: u64 = 50_000_000;
+/// A small picture may be as plain as it likes; a larger one has to be worth what it takes to show it: no more than so many
+/// times its own size. A photo is a tenth of that.
+const FREE: u64 = 32 << 20;
+const MAX_RATIO: u64 = 200;
 
 /// The form of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,10 @@ pub(crate) enum Refusal {
         MAX_PIXELS / 1_000_000
     )]
     Dimensions { width: u32, height: u32 },
+    #[error("the picture has {size} bytes and takes {shown} to show, more than {MAX_RATIO} times as much")]
+    Explodes { size: usize, shown: u64 },
+    #[error("the picture has more than {most} scans")]
+    Scans { most: usize },
 }
 
 /// Takes a picture for what it is declared to be, without what it says besides.
@@ -83,6 +91,13 @@ pub(crate) fn clean(media: Media, bytes: &[u8]) -> Result<Photo, Refusal> {
     };
     let hash = Sha256::digest(&bytes).into();
     Ok(Photo { media, bytes, hash })
+}
+
+/// What it takes to show a picture, against what it is. `wide`: more than eight bits a colour.
+fn check_worth((width, height): (u32, u32), wide: bool, size: usize) -> Result<(), Refusal> {
+    let shown = u64::from(width) * u64::from(height) * if wide { 8 } else { 4 };
+    let worth = u64::try_from(size).unwrap_or(u64::MAX).saturating_mul(MAX_RATIO);
+    if shown <= FREE.max(worth) { Ok(()) } else { Err(Refusal::Explodes { size, shown }) }
 }
 
 fn check_dimensions(width: u32, height: u32) -> Result<(), Refusal> {

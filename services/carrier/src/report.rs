@@ -11,7 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use waybill_crds::phase::MAX_NEW_EVENTS;
-use waybill_protocol::{Author, EventId, Invalid, Log, Refusal as Machine, SignedEvent, Uid, Verdict, WireError};
+use waybill_protocol::{
+    Author, Entry, EventId, Invalid, Kind, Log, Refusal as Machine, SignedEvent, Uid, Verdict, WireError,
+};
 
 /// The body of a post. One event may stand alone; the token belongs into the header and is tolerated here (D-19).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -54,6 +56,12 @@ impl Report {
     }
 }
 
+/// Of one carrier, in one log: how many events may change nothing, how many there may be at all, and with those that end
+/// something. What it says for nothing takes no place of others, and the end can always be told.
+const IDLE: usize = 32;
+const MOST: usize = 128;
+const MOST_WITH_ENDINGS: usize = 144;
+
 /// What became of one event, for its author.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,6 +96,8 @@ pub(crate) enum Refused {
     OutOfChain { index: usize, id: EventId, reason: &'static str },
     /// It has no place in this log, now or later.
     Never { index: usize, id: EventId, reason: &'static str },
+    /// Its author has filled its part of this log.
+    TooMany { index: usize, id: EventId },
 }
 
 /// Judges the events of `carrier` against its log.
@@ -102,14 +112,51 @@ pub(crate) fn judge(before: &Log, carrier: &Uid, events: &[SignedEvent]) -> Resu
             taken.push(take(&after, position, position >= before.entries().len()));
             continue;
         }
+        if before.check_new(event).is_err() {
+            return Err(Refused::Never { index, id, reason: "Statement" });
+        }
         let verdict = after.push(event.bytes()).clone();
         if let Some(refused) = refusal(&verdict, index, id) {
             return Err(refused);
+        }
+        if is_too_much(&after, carrier) {
+            return Err(Refused::TooMany { index, id });
         }
         taken.push(take(&after, after.entries().len() - 1, true));
         new.push(event.clone());
     }
     Ok(Judged { taken, new, after })
+}
+
+/// Whether the last event of this log is one too many of its author.
+fn is_too_much(log: &Log, carrier: &Uid) -> bool {
+    let own = |entry: &&Entry| {
+        let event = entry.event().map(SignedEvent::event);
+        let its = event.is_some_and(|event| event.author == Author::Transport && event.uid == *carrier);
+        its && entry.verdict().is_genuine()
+    };
+    let own: Vec<&Entry> = log.entries().iter().filter(own).collect();
+    let Some(last) = own.last() else { return false };
+    match ends(last) {
+        true => own.len() > MOST_WITH_ENDINGS,
+        false => own.len() > MOST || (is_idle(last) && own.iter().filter(|entry| is_idle(entry)).count() > IDLE),
+    }
+}
+
+/// Not taken by the state machine, or taken without moving the delivery or telling an end.
+fn is_idle(entry: &Entry) -> bool {
+    let posted = entry.event().is_some_and(|event| event.event().kind() == Kind::Posted);
+    match entry.verdict() {
+        Verdict::Counts(effect) => effect.from == effect.to && !posted && !ends(entry),
+        Verdict::Refused(_) | Verdict::Invalid(_) => true,
+    }
+}
+
+/// An end or its proof, and no way back and forth.
+fn ends(entry: &Entry) -> bool {
+    let kind = entry.event().map(|event| event.event().kind());
+    let ending = kind.is_some_and(|kind| kind.is_ending() && !matches!(kind, Kind::Corrected | Kind::OnHold));
+    ending && entry.verdict().counts()
 }
 
 /// Where a genuine event stands.

@@ -17,7 +17,7 @@ use crate::declare::STATEMENT;
 use crate::logs::Logs;
 use crate::store::Store;
 use crate::tokens::Pass;
-use crate::uploads::Uploads;
+use crate::uploads::{Folders, Uploads};
 use crate::views::{Views, seed};
 
 /// Shared by all requests.
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) views: Views,
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
+    pub(crate) folders: Folders,
 }
 
 impl Shared {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use waybill_protocol::{KeyStatement, Trust};
 
-/// A statement of a trusted CA, whatever its dates.
-pub(crate) fn recorded(text: &str, trust: &Trust) -> Option<KeyStatement> {
-    trust.recorded_statement(&STANDARD.decode(text).ok()?).ok()
+/// A statement of a CA that counts now, whatever its dates.
+pub(crate) fn stated(text: &str, trust: &Trust) -> Option<KeyStatement> {
+    trust.statement(&STANDARD.decode(text).ok()?).ok()
 }

@@ -19,6 +19,8 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
+use crate::config::Bucket;
+
 /// How long a bucket may not answer before that is said.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,9 +59,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// `file:///folder`, which must be there, or `s3://bucket/prefix`, whose credentials and region come from the usual
-    /// `AWS_…` variables.
-    pub(crate) fn open(url: &str) -> Result<Self, OpenError> {
+    /// `file:///folder`, which must be there, or `s3://bucket/prefix` with the rest in `settings`.
+    pub(crate) fn open(url: &str, settings: &Bucket) -> Result<Self, OpenError> {
         let unknown = || OpenError::Url(url.to_owned());
         match url.split_once("://").ok_or_else(unknown)? {
             ("file", dir) if dir.starts_with('/') => {
@@ -73,7 +74,7 @@ impl Store {
                 if bucket.is_empty() {
                     return Err(unknown());
                 }
-                Self::of_bucket(AmazonS3Builder::from_env().with_bucket_name(bucket), prefix)
+                Self::of_bucket(builder(settings).with_bucket_name(bucket), prefix)
             }
             _ => Err(unknown()),
         }
@@ -137,6 +138,16 @@ impl Store {
 /// A SHA-256 as it stands in a name: nothing else of what somebody asks for becomes part of a path.
 pub(crate) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn builder(settings: &Bucket) -> AmazonS3Builder {
+    settings.settings().fold(AmazonS3Builder::new(), |builder, (name, value)| {
+        // There are `AWS_…` variables for other programs.
+        match name.to_ascii_lowercase().parse() {
+            Ok(key) => builder.with_config(key, value),
+            Err(_) => builder,
+        }
+    })
 }
 
 fn absent_is_none<T>(found: object_store::Result<T>, verb: &'static str) -> Result<Option<T>, Error> {

@@ -4,8 +4,9 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use waybill_crds::Delivery;
 use waybill_protocol::fact::reason::EvidenceKind;
-use waybill_protocol::{Entry, Log, UnixMillis, Verdict};
+use waybill_protocol::{Entry, Log, Phase, Stage, State, UnixMillis, Verdict};
 
 /// One delivery, as a viewer sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,6 +56,42 @@ pub(crate) fn view(upc: &str, log: &Log) -> View {
         since: since(log),
         history: log.entries().iter().map(step).collect(),
         photos: photos(log).map(|hash| Shown { url: format!("/api/shipment/{upc}/photos/{hash}"), hash }).collect(),
+    }
+}
+
+/// One delivery among others, for those who may read them all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Line {
+    name: String,
+    uid: String,
+    upc: String,
+    seller: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carrier: Option<String>,
+    phase: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    photos: usize,
+}
+
+/// By its log; one that nobody can read has not begun.
+pub(crate) fn line(delivery: &Delivery, log: Option<&Log>) -> Line {
+    let state = log.map(Log::state);
+    Line {
+        name: delivery.metadata.name.clone().unwrap_or_default(),
+        uid: delivery.metadata.uid.clone().unwrap_or_default(),
+        upc: delivery.spec.upc.clone(),
+        seller: delivery.spec.seller.clone(),
+        carrier: delivery.spec.carrier.clone(),
+        phase: state.map_or(Phase::Pending, State::phase).as_str(),
+        stage: state.and_then(State::stage).map(Stage::as_str),
+        attempt: state.map_or(0, State::attempt),
+        since: log.and_then(since),
+        photos: log.map_or(0, |log| photos(log).count()),
     }
 }
 

@@ -68,8 +68,11 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a body, where a route does not say otherwise.
     pub body: usize,
-    /// Connections at once; more are refused before they cost a handshake.
+    /// Connections at once of clients that showed who they are; and as many under way to show it, before they cost a
+    /// handshake.
     pub connections: usize,
+    /// Connections at once of all others, who so take no place of those.
+    pub anonymous: usize,
     /// How long requests under way may take once the process is told to end.
     pub drain: Duration,
 }
@@ -83,6 +86,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             body: 64 << 10,
             connections: 1024,
+            anonymous: 512,
             drain: Duration::from_secs(20),
         }
     }

@@ -15,7 +15,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use waybill_crds::Delivery;
 use waybill_crds::phase::MAX_NEW_EVENTS;
-use waybill_protocol::{Log, Name, NameError, SignedEvent, Subject, Trust, Uid};
+use waybill_protocol::{Log, Name, NameError, SignedEvent, StatementError, Subject, Trust, Uid};
 
 pub use derive::{Fields, derive};
 
@@ -48,6 +48,9 @@ pub enum AppendError {
     /// There is no such Delivery any more.
     #[error("the Delivery is gone")]
     Gone,
+    /// An event whose author's keys nobody states who counts now.
+    #[error("the event's key statement is none that counts now")]
+    Statement(#[source] StatementError),
     /// More events than one write may append: see [`MAX_NEW_EVENTS`].
     #[error("{count} events are more than one write may append")]
     TooMany { count: usize },
@@ -96,6 +99,7 @@ pub async fn append(
     }
     let mut log = before.clone();
     for event in new {
+        before.check_new(event).map_err(AppendError::Statement)?;
         log.push(event.bytes());
     }
     let fields = derive(&log, delivery, Timestamp::now());

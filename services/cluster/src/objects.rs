@@ -147,21 +147,52 @@ impl<K: Followed> Shared<K> {
     fn put(&self, mut object: K) {
         object.managed_fields_mut().clear();
         let Some(uid) = object.uid() else { return };
-        if self.store().put(uid.clone(), object) {
-            self.tell(&uid);
-        }
+        let changed = self.store().put(uid, object);
+        changed.iter().for_each(|uid| self.tell(uid));
     }
 
     fn update(&self, mut object: K) {
         object.managed_fields_mut().clear();
         let Some(uid) = object.uid() else { return };
-        let updated = self.store().update(&uid, object);
-        if updated {
-            self.tell(&uid);
-        }
+        let changed = self.store().update(&uid, object);
+        changed.iter().for_each(|uid| self.tell(uid));
     }
 
     fn tell(&self, uid: &str) {
         self.queues().retain(|feed| feed.push(uid.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    /// What was kept for an object is given up once it is told that it went: nobody may miss that.
+    #[test]
+    fn who_was_replaced_under_one_name_while_nobody_watched_is_told_as_gone() {
+        let object = |uid: &str, version: &str| {
+            let mut object = ConfigMap::default();
+            object.metadata.name = Some("a".into());
+            object.metadata.uid = Some(uid.into());
+            object.metadata.resource_version = Some(version.into());
+            object
+        };
+        let (store, queues) = (Mutex::new(Store::default()), Mutex::new(Vec::new()));
+        let objects = Objects { shared: Arc::new(Shared { store, queues, synced: watch::channel(false).0 }) };
+        let list = |object: ConfigMap| {
+            let mut listed = HashSet::new();
+            for event in [Event::Init, Event::InitApply(object), Event::InitDone] {
+                objects.shared.take(event, &mut listed);
+            }
+        };
+        list(object("u1", "5"));
+        let mut changes = objects.changes();
+        assert_eq!((changes.try_next().as_deref(), changes.try_next()), (Some("u1"), None));
+        list(object("u2", "9"));
+        let told: Vec<String> = std::iter::from_fn(|| changes.try_next()).collect();
+        assert_eq!(told, ["u1", "u2"]);
+        assert!(objects.get("u1").is_none() && objects.get("u2").is_some());
     }
 }

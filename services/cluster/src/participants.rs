@@ -162,7 +162,7 @@ pub fn statement<K: Participant>(
     let text = object.key_statement().ok_or(KeysError::Missing)?;
     let bytes = STANDARD.decode(text).map_err(|_| KeysError::Encoding)?;
     // By the memory of `trust`; the dates are looked at here.
-    let statement = trust.recorded_statement(&bytes).map_err(KeysError::Statement)?;
+    let statement = trust.statement(&bytes).map_err(KeysError::Statement)?;
     let KeyStatement { not_before, not_after, .. } = statement;
     if now < not_before {
         return Err(KeysError::Statement(StatementError::NotYetValid { not_before, now }));

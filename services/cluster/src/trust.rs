@@ -20,11 +20,27 @@ use crate::follow::follow;
 
 /// Name of the ConfigMap.
 pub const NAME: &str = "waybill-trust";
+/// The list of revocations, and the certificates of former authorities.
+pub const REVOKED: &str = "revoked.json";
+pub const FORMER: &str = "former-ca.crt";
+/// The operator's signatures on them (`waybill_protocol::published`), base64.
+pub const REVOKED_SIGNATURE: &str = "revoked.sig";
+pub const FORMER_SIGNATURE: &str = "former-ca.sig";
 /// The Carrier API's key statement, base64.
 pub const CARRIER_API_STATEMENT: &str = "carrier-api-statement";
 /// What is taken from it: the files of `waybill_chassis::trust`, addresses and the Carrier API's statement.
-pub const FILES: &[&str] =
-    &["ca.crt", "revoked.json", "root-fingerprint", "broker", "broker-sellers", "carrier-api", CARRIER_API_STATEMENT];
+pub const FILES: &[&str] = &[
+    "ca.crt",
+    REVOKED,
+    REVOKED_SIGNATURE,
+    FORMER,
+    FORMER_SIGNATURE,
+    "root-fingerprint",
+    "broker",
+    "broker-sellers",
+    "carrier-api",
+    CARRIER_API_STATEMENT,
+];
 /// How many verified signatures a [`Trust`] remembers: some hundred deliveries' worth, 400 KiB.
 const REMEMBERED: usize = 4096;
 
@@ -57,11 +73,11 @@ pub fn published_trust(client: &Client, namespace: &str) -> watch::Receiver<Arc<
     receiver
 }
 
-/// The authorities whose key statements count, none until the first bundle; a damaged one leaves the last good one in
-/// force. Each value remembers what it has verified: keep one for all deliveries.
+/// The authorities whose key statements count, none until the first bundle, and those that counted once, for what stands in
+/// a log; a damaged part leaves the last good ones in force. Each value remembers what it has verified: keep one for all deliveries.
 pub fn authorities(mut published: watch::Receiver<Arc<Files>>) -> watch::Receiver<Trust> {
     let (sender, receiver) = watch::channel(Trust::new(Vec::new()));
-    let mut known = Vec::new();
+    let mut known = Known::default();
     // What is there already counts from the first look on.
     take(&published.borrow_and_update().clone(), &mut known, &sender);
     tokio::spawn(async move {
@@ -76,16 +92,32 @@ pub fn authorities(mut published: watch::Receiver<Arc<Files>>) -> watch::Receive
     receiver
 }
 
-fn take(files: &Files, known: &mut Vec<u8>, sender: &watch::Sender<Trust>) {
-    let Some(pem) = files.get("ca.crt").filter(|pem| *pem != known.as_slice()) else { return };
-    match keys(pem) {
-        Ok(keys) => {
-            tracing::info!(authorities = keys.len(), "authorities of key statements in force");
-            *known = pem.to_vec();
-            sender.send_replace(Trust::remembering(keys, REMEMBERED));
+/// The bundles in force.
+#[derive(Default, PartialEq, Eq)]
+struct Known {
+    current: Vec<u8>,
+    former: Vec<u8>,
+}
+
+fn take(files: &Files, known: &mut Known, sender: &watch::Sender<Trust>) {
+    let Some(current) = files.get("ca.crt") else { return };
+    let published = Known { current: current.to_vec(), former: files.get(FORMER).unwrap_or_default().to_vec() };
+    if published == *known {
+        return;
+    }
+    match trust_of(&published) {
+        Ok(trust) => {
+            tracing::info!(authorities = trust.cas().len(), "authorities of key statements in force");
+            *known = published;
+            sender.send_replace(trust);
         }
         Err(error) => tracing::warn!(%error, "kept the last good authorities of key statements"),
     }
+}
+
+fn trust_of(published: &Known) -> Result<Trust, Error> {
+    let former = if published.former.is_empty() { Vec::new() } else { keys(&published.former)? };
+    Ok(Trust::remembering(keys(&published.current)?, REMEMBERED).with_former(former))
 }
 
 /// The authorities of a PEM bundle.

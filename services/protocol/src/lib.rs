@@ -5,7 +5,7 @@
 //!
 //! Rooms: [`statement`] (whose keys), [`fact`] (what can be said), `event` (said and signed), [`machine`] (what follows: one table), `log`
 //! (chains and verdicts), `message` and `seal` (what crosses the broker), [`topic`], `commitment`, `part`, `label`, `attempt`,
-//! `trust` (which CAs count).
+//! `trust` (which CAs count), [`published`] (what the operator tells everybody).
 //!
 //! # As a seller
 //! 1. [`Log::read`] the custody of the Delivery, with a [`Trust`] that remembers; [`Log::state`] says what is due. Every time anew:
@@ -39,6 +39,7 @@ pub mod machine;
 mod message;
 mod part;
 mod phase;
+pub mod published;
 mod renewal;
 mod seal;
 pub mod seller_to_carrier;

@@ -16,7 +16,7 @@ use crate::{
     key::Ed25519Key,
     machine::{Input, Machine, State},
     phase::{Phase, Stage},
-    statement::KeyStatement,
+    statement::{KeyStatement, StatementError},
     trust::Trust,
 };
 use chain::Chains;
@@ -137,6 +137,13 @@ impl Log {
             again.push(entry.bytes());
         }
         *self = again;
+    }
+
+    /// Before an event is written that is not in the log yet: whoever states its author's keys must count now. The
+    /// statements of CAs that counted once are for what stands there already.
+    pub fn check_new(&self, signed: &SignedEvent) -> Result<(), StatementError> {
+        let statement = signed.event().statement.as_ref();
+        statement.map_or(Ok(()), |bytes| self.trust.statement(&bytes.0).map(drop))
     }
 
     pub fn subject(&self) -> &Subject {

@@ -35,7 +35,7 @@ impl Signer {
     pub fn new(statement: &[u8], trust: &Trust, seed: &[u8; 32]) -> Result<Self, SignerError> {
         let key = SigningKey::from_bytes(seed);
         let bytes = Bytes(statement.to_vec());
-        let statement = trust.recorded_statement(statement).map_err(SignerError::Statement)?;
+        let statement = trust.statement(statement).map_err(SignerError::Statement)?;
         if statement.ed25519 != Ed25519Key::from(key.verifying_key()) {
             return Err(SignerError::AnotherKey);
         }

@@ -122,6 +122,10 @@ impl CaKey {
     pub fn kid(&self) -> Hash {
         self.kid
     }
+
+    pub(crate) fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
 }
 
 fn kid(certificate_der: &[u8]) -> Hash {

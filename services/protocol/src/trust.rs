@@ -1,4 +1,4 @@
-//! Which CAs count, and a memory of what was verified already.
+//! Which CAs count, which counted once, and a memory of what was verified already.
 //!
 //! A seller reads the same few events again at every change of a delivery; with a memory it pays for each signature once. What is
 //! remembered is the digest of key and signed bytes together, so nothing is believed that was not verified just so.
@@ -18,10 +18,12 @@ use crate::{
     statement::{CaKey, KeyStatement, StatementError},
 };
 
-/// The CAs whose statements count, those of the past included. Cheap to clone; clones share their memory.
+/// The CAs whose statements count, and those of the past, whose statements count where they stand in a log. Cheap to clone;
+/// clones share their memory.
 #[derive(Clone)]
 pub struct Trust {
     cas: Arc<[CaKey]>,
+    former: Arc<[CaKey]>,
     memory: Option<Arc<Mutex<Memory>>>,
 }
 
@@ -35,26 +37,56 @@ struct Memory {
 impl Trust {
     /// Trust in these CAs, verifying everything every time.
     pub fn new(cas: impl Into<Arc<[CaKey]>>) -> Self {
-        Self { cas: cas.into(), memory: None }
+        Self { cas: cas.into(), former: Arc::default(), memory: None }
     }
 
     /// The same, remembering the last `capacity` signatures that verified (about 100 bytes each).
     pub fn remembering(cas: impl Into<Arc<[CaKey]>>, capacity: usize) -> Self {
         let memory = Memory { capacity, known: BTreeSet::new(), oldest_first: VecDeque::new() };
-        Self { cas: cas.into(), memory: Some(Arc::new(Mutex::new(memory))) }
+        Self { cas: cas.into(), former: Arc::default(), memory: Some(Arc::new(Mutex::new(memory))) }
     }
 
+    /// With CAs that counted once: for statements that stand in a log already, and for nothing else. What was remembered
+    /// before is forgotten.
+    #[must_use]
+    pub fn with_former(self, former: impl Into<Arc<[CaKey]>>) -> Self {
+        let capacity = self.with_memory(Some([0; 32]), |memory, _| memory.capacity);
+        let plain = match capacity {
+            Some(capacity) => Self::remembering(self.cas, capacity),
+            None => Self::new(self.cas),
+        };
+        Self { former: former.into(), ..plain }
+    }
+
+    /// The CAs that count now: for whatever is new.
     pub fn cas(&self) -> &[CaKey] {
         &self.cas
     }
 
-    /// A statement as it stands in a log: see [`KeyStatement::verify_recorded`].
+    /// A statement by a CA that counts now, whatever its dates: see [`KeyStatement::verify_recorded`].
+    pub fn statement(&self, bytes: &[u8]) -> Result<KeyStatement, StatementError> {
+        self.known_or(b"current", bytes, |bytes| KeyStatement::verify_recorded(bytes, &self.cas))
+    }
+
+    /// A statement as it stands in a log, by a CA that counts now or counted once: see [`KeyStatement::verify_recorded`].
     pub fn recorded_statement(&self, bytes: &[u8]) -> Result<KeyStatement, StatementError> {
-        let digest = self.digest(&[b"statement", bytes]);
+        self.known_or(b"statement", bytes, |bytes| match KeyStatement::verify_recorded(bytes, &self.cas) {
+            Err(StatementError::UnknownCa(_)) => KeyStatement::verify_recorded(bytes, &self.former),
+            verified => verified,
+        })
+    }
+
+    fn known_or(
+        &self,
+        what: &[u8],
+        bytes: &[u8],
+        verify: impl FnOnce(&[u8]) -> Result<KeyStatement, StatementError>,
+    ) -> Result<KeyStatement, StatementError> {
+        let digest = self.digest(&[what, bytes]);
         if self.knows(digest) {
             return KeyStatement::read_verified(bytes).map_err(StatementError::Wire);
         }
-        let statement = KeyStatement::verify_recorded(bytes, &self.cas)?;
+        let statement = verify(bytes)?;
         self.learn(digest);
         Ok(statement)
     }
@@ -113,6 +145,6 @@ impl Memory {
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("cas", &self.cas).finish_non_exhaustive()
+        f.debug_struct("Trust").field("cas", &self.cas).field("former", &self.former).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@ mod kit;
 
 use kit::{NOW, at, attempt_secret, invalid, push, released, world};
 use waybill_protocol::{
-    Author, CAPACITY, Event, Fact, Gate, Hash, Invalid, Kind, Log, Order, PersonName, Phase, RESERVED, Refusal,
-    ScanOutcome, SignError, SignedEvent, Stage, Trust, UnixMillis, Verdict,
+    Author, CAPACITY, CaKey, Event, Fact, Gate, Hash, Invalid, Kind, Log, Order, PersonName, Phase, RESERVED, Refusal,
+    ScanOutcome, SignError, SignedEvent, Signer, Stage, StatementError, Trust, UnixMillis, Verdict,
     fact::reason::{DeclaredFact, DeliveredTo, ErasedScope, EvidenceKind, HoldReason, Incident, Media},
     version,
 };
@@ -66,6 +66,31 @@ fn a_memory_spares_work_and_believes_nothing_more() {
     let foreign = Trust::remembering(kit::World::new(2).trust().cas(), 1000);
     let log = Log::read(world.subject.clone(), &foreign, honest.iter().map(Vec::as_slice));
     assert!(log.entries().iter().all(|entry| !entry.verdict().is_genuine()), "a memory belongs to its CAs");
+}
+
+/// An authority leaves when none of its leafs lives; what it vouched for in a log stays as good as it was.
+#[test]
+fn a_former_authority_counts_where_it_stands_in_a_log_and_nowhere_else() {
+    let world = world();
+    let honest: Vec<Vec<u8>> = world.plain(9).entries().iter().map(|entry| entry.bytes().to_vec()).collect();
+    let read = |trust: &Trust| Log::read(world.subject.clone(), trust, honest.iter().map(Vec::as_slice));
+    let now = vec![CaKey::new(b"the certificate after it", &kit::World::new(2).ca_point()).unwrap()];
+    let alone = Trust::remembering(now.clone(), 1000);
+    assert!(read(&alone).entries().iter().all(|entry| !entry.verdict().is_genuine()));
+    for trust in [alone.with_former(world.trust().cas()), Trust::new(now).with_former(world.trust().cas())] {
+        let log = read(&trust);
+        assert!(log.entries().iter().all(|entry| entry.verdict().counts()));
+        // Its memory now knows the statement, as one of a log.
+        let bytes = &world.seller.signer.statement_bytes().0;
+        assert!(matches!(trust.statement(bytes), Err(StatementError::UnknownCa(_))));
+        assert!(Signer::new(bytes, &trust, &[10; 32]).is_err());
+        for entry in log.entries() {
+            let event = entry.event().unwrap();
+            let leans = event.event().statement.is_some();
+            assert_eq!(log.check_new(event).is_err(), leans, "{:?}", event.event().kind());
+        }
+    }
+    assert!(world.log().check_new(world.plain(9).entries()[0].event().unwrap()).is_ok());
 }
 
 #[test]

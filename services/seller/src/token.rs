@@ -179,8 +179,55 @@ type Key = (String, [u8; 32]);
 
 /// What the authorities say of the namespace's Carrier API now.
 fn stated(namespace: &str, published: &Files, trust: &Trust) -> Option<KeyStatement> {
-    let statement = trust.recorded_statement(&carrier_api_statement(published)?).ok()?;
+    let statement = trust.statement(&carrier_api_statement(published)?).ok()?;
     let its_own = statement.role == Role::CarrierApi && statement.namespace.as_str() == namespace;
     let now = wall();
     (its_own && (statement.not_before..statement.not_after).contains(&now)).then_some(statement)
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_protocol::{AgreementSecret, Custody, Ed25519Key, Hash, Name, Role, Uid, version};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn tokens() -> (Tokens, watch::Receiver<Arc<jwt::Keys>>) {
+        let seed = [7; 32];
+        let ed25519 = Ed25519Key::from(ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key());
+        let statement = KeyStatement {
+            version: version::CURRENT,
+            uid: Uid::new("s-1").unwrap(),
+            namespace: Name::new("shop").unwrap(),
+            name: Name::new("acme").unwrap(),
+            role: Role::Seller,
+            custody: Custody::Managed,
+            ed25519,
+            x25519: Some(AgreementSecret::from_bytes([8; 32]).public()),
+            tls_spki_sha256: Hash::NONE,
+            epoch: 1,
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(u64::MAX),
+        };
+        let keys = jwt::Keys::default().with(jwt::key_id(ed25519.as_bytes()), "s-1", ed25519.as_bytes());
+        (Tokens::new(&statement, &seed), watch::channel(Arc::new(keys)).1)
+    }
+
+    #[test]
+    fn d75_d79_a_token_lives_two_minutes_for_one_part_and_one_audience() {
+        let (tokens, keys) = tokens();
+        let now = UnixMillis::from_secs(NOW);
+        let (part, link) =
+            (tokens.seller_api("d-1", "UPC_1", Stage::Door, now), tokens.link("d-1", "UPC_1", Stage::Door, now));
+        let verifier = |policy: &Policy| Verifier::<Pass>::new(policy.clone(), keys.clone());
+        let pass = verifier(&SELLER_API).verify(&part, NOW).unwrap();
+        let said = (pass.iss.as_str(), pass.sub.as_str(), pass.upc.as_str(), pass.stage.as_str());
+        assert_eq!(said, ("s-1", "d-1", "UPC_1", Stage::Door.as_str()));
+        assert_eq!((pass.exp - pass.nbf, pass.iat), (120, NOW));
+        assert!(verifier(&SELLER_API).verify(&link, NOW).is_err() && verifier(&LINK).verify(&part, NOW).is_err());
+        assert!(verifier(&LINK).verify(&link, NOW).is_ok());
+        assert!(verifier(&SELLER_API).verify(&part, NOW + 126).is_err(), "the next one is made then (D-77)");
+        assert_ne!(part, tokens.seller_api("d-1", "UPC_1", Stage::Door, now), "none is another's twin");
+    }
 }

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_KEYS_DIR", default_value = "/etc/waybill/keys", value_name = "DIR")]
     pub keys_dir: PathBuf,
 
-    /// Folder with the published trust (ca.crt, revoked.json, broker, carrier-api); followed while running
+    /// Folder with the published trust (ca.crt, former-ca.crt, revoked.json, broker, carrier-api); followed while running
     #[arg(long, env = "WAYBILL_TRUST_DIR", default_value = "/etc/waybill/trust", value_name = "DIR")]
     pub trust_dir: PathBuf,
 

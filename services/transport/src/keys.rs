@@ -101,7 +101,9 @@ pub(crate) fn follow(
 }
 
 fn read(files: &Files, published: &Files, kept: &mut Kept) -> Result<Identity, Error> {
-    let trust = trust(published.get("ca.crt").ok_or(Error::Missing("ca.crt"))?)?;
+    // Former CAs were taken from the operator alone: the mounted trust, or a renewal that it signed.
+    let former = published.get("former-ca.crt").map(cas).transpose()?.unwrap_or_default();
+    let trust = trust(published.get("ca.crt").ok_or(Error::Missing("ca.crt"))?)?.with_former(former);
     let (seed, x25519) = (secret(files, "ed25519.seed")?, secret(files, "x25519.key")?);
     let statement = files.get("statement").ok_or(Error::Missing("statement"))?;
     let signer = Signer::new(statement, &trust, &seed).map_err(Error::Signer)?;
@@ -144,7 +146,14 @@ pub(crate) fn is_ca(certificate: &X509Certificate<'_>) -> bool {
 
 /// The CAs of a bundle, as signers of statements. A bundle with anything else in it is not trusted at all.
 pub fn trust(pem: &[u8]) -> Result<Trust, Error> {
-    let cas: Result<Vec<CaKey>, Error> = CertificateDer::pem_slice_iter(pem)
+    match cas(pem)? {
+        none if none.is_empty() => Err(Error::Certificate),
+        cas => Ok(Trust::remembering(cas, MEMORY)),
+    }
+}
+
+fn cas(pem: &[u8]) -> Result<Vec<CaKey>, Error> {
+    CertificateDer::pem_slice_iter(pem)
         .map(|der| {
             let der = der.map_err(|_| Error::Certificate)?;
             let (_, certificate) = parse_x509_certificate(&der).map_err(|_| Error::Certificate)?;
@@ -153,9 +162,5 @@ pub fn trust(pem: &[u8]) -> Result<Trust, Error> {
             }
             CaKey::new(&der, &certificate.public_key().subject_public_key.data).map_err(Error::Ca)
         })
-        .collect();
-    match cas? {
-        none if none.is_empty() => Err(Error::Certificate),
-        cas => Ok(Trust::remembering(cas, MEMORY)),
-    }
+        .collect()
 }

@@ -51,7 +51,7 @@ use simulator::Simulator;
 pub use config::Args;
 
 /// Files of the published trust an agent reads.
-const TRUST: &[&str] = &["ca.crt", "revoked.json", "broker", "carrier-api"];
+const TRUST: &[&str] = &["ca.crt", "former-ca.crt", "revoked.json", "broker", "carrier-api"];
 /// Frames between the link and the deliveries' tasks.
 const MESSAGES: usize = 64;
 /// Questions at the device that wait.

@@ -4,7 +4,8 @@
 //!
 //! Trusted: only what the CAs we know have signed. A Carrier API can withhold a renewal, not slip in a CA: a certificate
 //! of the bundle is taken over if it is a CA's and a CA known here signed it, or is of a key that such a one vouches for as
-//! a CA's. A leaf vouches for nothing: the Carrier API has one.
+//! a CA's. A leaf vouches for nothing: the Carrier API has one. Revocations and former CAs count as the CA that issues now
+//! signed them, and a list of revocations is never replaced by an older one.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -21,9 +22,10 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use waybill_chassis::revocation::List;
 use waybill_chassis::telemetry::report;
 use waybill_chassis::tls::{self, Material};
-use waybill_protocol::{KeyStatement, Name, RenewalRequest, Role, Uid, UnixMillis};
+use waybill_protocol::{KeyStatement, Name, RenewalRequest, Role, Trust, Uid, UnixMillis, published};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -38,6 +40,10 @@ const LOOK: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(1);
 /// What others' standing may be behind by: authorities and revocations are asked for as often, whatever the leaf's life.
 const FRESH: Duration = Duration::from_secs(15 * 60);
+
+/// What is taken over of what the operator publishes.
+const REVOKED: &str = "revoked.json";
+const FORMER: &str = "former-ca.crt";
 
 /// Why nothing was renewed.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +69,8 @@ pub enum Error {
     Holder,
     #[error("the renewed statement is not this agent's, or not its CA's")]
     Statement,
+    #[error("{name:?} is not what the operator published")]
+    Published { name: String },
     #[error("the answer lacks its {0}")]
     Missing(&'static str),
 }
@@ -73,7 +81,17 @@ pub(crate) struct Renewed {
     certificate: Option<String>,
     statement: Option<String>,
     bundle: Option<String>,
-    revocations: Option<serde_json::Value>,
+    #[serde(default)]
+    published: Vec<Published>,
+}
+
+/// What the operator publishes, as it signed it.
+#[derive(Debug, Deserialize)]
+struct Published {
+    name: String,
+    content: String,
+    /// Base64.
+    signature: String,
 }
 
 /// The agent's own folders.
@@ -211,13 +229,16 @@ impl Renewal {
         if material.holder().uid != statement_of.uid.as_str() {
             return Err(Error::Holder);
         }
+        let published = check_published(&renewed.published, &trust)?;
         let mut new = write_new(&folders.trust.join("ca.crt"), bundle.as_bytes())?;
         new |= write_new(&folders.tls.join("ca.crt"), bundle.as_bytes())?;
         new |= write_new(&folders.keys.join("statement"), &statement)?;
         new |= write_new(&folders.tls.join("tls.crt"), certificate.as_bytes())?;
-        if let Some(list) = &renewed.revocations {
-            // Whether it is newer than the one in force is decided where it is read.
-            new |= write_new(&folders.trust.join("revoked.json"), list.to_string().as_bytes())?;
+        for Published { name, content, .. } in published {
+            let path = folders.trust.join(name);
+            if name != REVOKED || is_newer(&path, content.as_bytes()) {
+                new |= write_new(&path, content.as_bytes())?;
+            }
         }
         Ok(new)
     }
@@ -235,6 +256,28 @@ impl Renewal {
         let named = self.who.as_ref().is_none_or(|who| who.is_named_by(statement));
         if no_step_back && named { Ok(()) } else { Err(Error::Statement) }
     }
+}
+
+/// Those known here, each signed by a CA that counts once the bundle is taken; what is not known is left alone.
+fn check_published<'p>(published: &'p [Published], trust: &Trust) -> Result<Vec<&'p Published>, Error> {
+    let known: Vec<_> = published.iter().filter(|one| [REVOKED, FORMER].contains(&one.name.as_str())).collect();
+    for Published { name, content, signature } in &known {
+        let signature = STANDARD.decode(signature).unwrap_or_default();
+        published::verify(name, content.as_bytes(), &signature, trust.cas())
+            .map_err(|_| Error::Published { name: name.clone() })?;
+    }
+    Ok(known)
+}
+
+/// An old list, signed as it is, brings nobody back, nor does it after a restart.
+fn is_newer(path: &Path, offered: &[u8]) -> bool {
+    let Ok(offered) = List::parse(offered) else { return false };
+    let held = fs::read(path).ok().and_then(|held| List::parse(&held).ok());
+    let newer = held.as_ref().is_none_or(|held| offered.number() > held.number());
+    if held.is_some_and(|held| offered.number() < held.number()) {
+        tracing::warn!(number = offered.number(), "kept a list of revocations that is newer than the one offered");
+    }
+    newer
 }
 
 /// Every certificate of the new bundle is a known one, or a CA's: signed by a known one, or of the key of one that is.
@@ -344,5 +387,43 @@ mod tests {
         check(IsCa::NoCa, vec![]);
         check(IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]);
         check(IsCa::Ca(BasicConstraints::Unconstrained), vec![KeyUsagePurpose::DigitalSignature]);
+    }
+
+    /// A Carrier API can hold a list back; it can neither change one nor bring an old one back.
+    #[test]
+    fn what_the_operator_published_counts_as_signed_and_a_list_never_goes_back() {
+        use p256::ecdsa::SigningKey;
+        use p256::ecdsa::signature::Signer as _;
+        use p256::pkcs8::DecodePrivateKey as _;
+        let (_, key, pem) = ca("issues now");
+        let trust = keys::trust(pem.as_bytes()).unwrap();
+        let signing = SigningKey::from_pkcs8_pem(&key.serialize_pem()).unwrap();
+        let signed = |name: &str, content: &str| {
+            let signature = signing.sign(&published::to_be_signed(name, content.as_bytes()));
+            let signature = STANDARD.encode(published::assemble(trust.cas()[0].kid(), &signature));
+            Published { name: name.into(), content: content.into(), signature }
+        };
+        let list = |number: u64| format!(r#"{{"number":{number},"entries":[{{"uid":"u{number}"}}]}}"#);
+        let good = [signed(REVOKED, &list(5)), signed(FORMER, &pem), signed("something-new", "x")];
+        let names: Vec<_> = check_published(&good, &trust).unwrap().iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, [REVOKED, FORMER], "and what is not known here is left alone");
+        let bent = |change: &dyn Fn(&mut Published)| {
+            let mut one = signed(REVOKED, &list(5));
+            change(&mut one);
+            check_published(&[one], &trust).is_err()
+        };
+        assert!(bent(&|one| one.content = list(6)));
+        assert!(bent(&|one| one.name = FORMER.into()));
+        assert!(bent(&|one| one.signature = String::new()));
+        let (_, _, foreign) = ca("foreign");
+        assert!(check_published(&good[..1], &keys::trust(foreign.as_bytes()).unwrap()).is_err());
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(REVOKED);
+        assert!(is_newer(&path, list(5).as_bytes()), "the first one");
+        fs::write(&path, list(5)).unwrap();
+        assert!(is_newer(&path, list(6).as_bytes()));
+        assert!(!is_newer(&path, list(5).as_bytes()) && !is_newer(&path, list(4).as_bytes()));
+        assert!(!is_newer(&path, b"junk"));
     }
 }

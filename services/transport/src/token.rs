@@ -117,3 +117,78 @@ impl LinkTokens<'_> {
             && self.upc.is_none_or(|upc| claims.upc == upc.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use waybill_protocol::{AgreementSecret, Custody, Ed25519Key, Hash, Name, Role, version};
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis::from_secs(1_800_000_000);
+
+    fn statement(role: Role, seed: &[u8; 32]) -> KeyStatement {
+        KeyStatement {
+            version: version::CURRENT,
+            uid: Uid::new("u-1").unwrap(),
+            namespace: Name::new("shop").unwrap(),
+            name: Name::new("somebody").unwrap(),
+            role,
+            custody: Custody::Managed,
+            ed25519: Ed25519Key::from(ed25519_dalek::SigningKey::from_bytes(seed).verifying_key()),
+            x25519: Some(AgreementSecret::from_bytes([8; 32]).public()),
+            tls_spki_sha256: Hash::NONE,
+            epoch: 1,
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(u64::MAX),
+        }
+    }
+
+    fn later(seconds: u64) -> UnixMillis {
+        UnixMillis::from_secs(NOW.as_secs() + seconds)
+    }
+
+    /// The original's carrier had one token, made at its start: idle for two minutes, it could report nothing any more.
+    #[test]
+    fn d77_a_token_is_made_anew_long_before_it_ends() {
+        let tokens = ApiTokens::new(&statement(Role::Carrier, &[7; 32]), &[7; 32]);
+        let token = tokens.make("d-1", Some("UPC_1"), NOW);
+        assert!(token.is_fresh(NOW) && token.is_fresh(later(FRESH)));
+        assert!(!token.is_fresh(later(FRESH + 1)), "with a minute left for its way");
+        assert!(!token.is_fresh(UnixMillis::from_secs(NOW.as_secs() - 1)), "nor when the clock was put back");
+        assert_eq!((LIFE, LIFE - FRESH), (120, 60));
+    }
+
+    #[test]
+    fn d75_d76_d79_a_link_token_is_for_one_part_of_one_delivery_in_its_time() {
+        let (seed, seller) = ([9; 32], statement(Role::Seller, &[9; 32]));
+        let key = SigningKey::from_seed(key_id(seller.ed25519.as_bytes()), &seed);
+        let good = serde_json::json!({"iss": "u-1", "aud": "link", "sub": "d-1", "upc": "UPC_1", "stage": "Door",
+            "nbf": NOW.as_secs(), "iat": NOW.as_secs(), "exp": NOW.as_secs() + 120, "jti": "j"});
+        let (delivery, upc) = (Uid::new("d-1").unwrap(), Upc::new("UPC_1").unwrap());
+        let check = |kind: &str, claims: &serde_json::Value, now| {
+            let expected = LinkTokens { seller: &seller, delivery: &delivery, upc: Some(&upc) };
+            expected.check(&key.sign(kind, claims).unwrap(), Stage::Door, now)
+        };
+        assert!(check(LINK_KIND, &good, NOW) && check(LINK_KIND, &good, later(120)));
+        assert!(!check(LINK_KIND, &good, later(126)));
+        for kind in ["wb-seller-api+jwt", "wb-carrier-api+jwt", "wb-view+jwt", "JWT"] {
+            assert!(!check(kind, &good, NOW), "{kind}");
+        }
+        for (claim, value) in [
+            ("aud", "seller-api".into()),
+            ("sub", "d-2".into()),
+            ("upc", "UPC_2".into()),
+            ("stage", "Country".into()),
+            ("iss", "u-2".into()),
+            ("nbf", NOW.as_secs().to_string().into()),
+            ("exp", (NOW.as_secs() + 121).into()),
+        ] {
+            let mut bad = good.clone();
+            bad[claim] = value;
+            assert!(!check(LINK_KIND, &bad, NOW), "{claim}");
+        }
+        let another =
+            SigningKey::from_seed(key_id(seller.ed25519.as_bytes()), &[1; 32]).sign(LINK_KIND, &good).unwrap();
+        assert!(!LinkTokens { seller: &seller, delivery: &delivery, upc: None }.check(&another, Stage::Door, NOW));
+    }
+}

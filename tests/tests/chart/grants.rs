@@ -38,11 +38,29 @@ fn the_operator_has_a_role_in_each_namespace_listed_and_nothing_elsewhere() {
         assert_eq!(operator_roles(&unsaid), ["default/waybill-operator", "waybill-system/waybill-operator"]);
         let three = ["depot/waybill-operator", "shop/waybill-operator", "waybill-system/waybill-operator"];
         assert_eq!(operator_roles(&listed), three);
-        let namespaces: Vec<_> = rules(&listed, "ClusterRole").collect();
+        let declare = listed.one("ClusterRole", "waybill-declare.waybill-system")["rules"][0].clone();
+        let namespaces: Vec<_> = rules(&listed, "ClusterRole").filter(|rule| **rule != declare).collect();
         let only = json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop", "depot"],
                           "verbs": ["list", "watch"]});
         assert_eq!(namespaces, [&only]);
         assert_eq!(setting(&listed, "WAYBILL_WATCH_NAMESPACES"), "shop,depot");
+    }
+}
+
+/// Who may declare what no device reported is for each namespace to say.
+#[test]
+fn the_right_to_declare_is_there_and_bound_to_nobody() {
+    for helm in helms("chart declare") {
+        for flags in [SOMEWHERE, EVERYWHERE] {
+            let rendered = helm.template(&flags).expect("a rendering");
+            let role = rendered.one("ClusterRole", "waybill-declare.waybill-system");
+            let right = json!({"apiGroups": ["waybill.dev"], "resources": ["deliveries/declarations"],
+                               "verbs": ["create", "get"]});
+            assert_eq!(role["rules"], json!([right]));
+            assert!(role.get("aggregationRule").is_none());
+            let mut bindings = rendered.kind("ClusterRoleBinding").chain(rendered.kind("RoleBinding"));
+            assert!(bindings.all(|binding| binding["roleRef"]["name"] != role["metadata"]["name"]));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Secret, so a crash between steps only means that the same step is decided again.
 //!
 //! active ──(2/3 of its life, or asked)──▶ + next ──(published everywhere)──▶ ──(overlap)──▶ next is active, active is previous
-//! previous ──(its last leaf expired)──▶ gone
+//! previous ──(its last leaf expired)──▶ former: its key is gone, its certificate stays for what stands in logs
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use crate::identity::SKEW;
 
 /// Cross-certificates reach two authorities back (see `x509::sign`), so no third one may be waiting to retire.
 const MOST_PREVIOUS: usize = 2;
+/// How many former authorities are remembered: twenty years of rotations by age, and 22 KiB of what every namespace is told.
+pub(crate) const MOST_FORMER: usize = 32;
 
 /// Everything the Secret says about authorities besides their keys and certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub(crate) struct Lifecycle {
     /// Youngest first.
     #[serde(default)]
     pub(crate) previous: Vec<Previous>,
+    /// Youngest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) former: Vec<Former>,
     /// The last value of the rotate annotation that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotate_seen: Option<String>,
@@ -50,6 +55,16 @@ pub(crate) struct Previous {
     pub(crate) id: String,
     /// No leaf of it lives longer, as far as was known when it stopped issuing.
     pub(crate) last_leaf: Timestamp,
+}
+
+/// One that issues no more and none of whose leafs lives: only its certificate is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Former {
+    pub(crate) id: String,
+    pub(crate) retired: Timestamp,
+    /// PEM.
+    pub(crate) certificate: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +179,20 @@ fn half_of_rest(at: Timestamp, end: Timestamp) -> SignedDuration {
 
 fn saturating_add(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+impl Lifecycle {
+    /// Keeps what is left of an authority; the oldest makes room.
+    pub(crate) fn remember(&mut self, former: Former) {
+        self.former.insert(0, former);
+        if self.former.len() > MOST_FORMER {
+            tracing::warn!(
+                most = MOST_FORMER,
+                "the oldest former authority is forgotten: logs it vouches for can't be read any more"
+            );
+            self.former.truncate(MOST_FORMER);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -128,6 +128,7 @@ async fn a_spent_authority_leaves_bundle_list_and_secret() {
         let operator = stage.operator();
         let van = stage.external("van").await;
         operator.ensure(&van).await;
+        let first = stage.trust().await["ca.crt"].clone();
         ask_for_rotation(&stage, "1").await;
         let mut state = rotated(&stage).await;
         operator.stop().await;
@@ -146,6 +147,9 @@ async fn a_spent_authority_leaves_bundle_list_and_secret() {
         let secret = stage.home_secret("waybill-ca").await;
         assert!(secret.keys().all(|key| !key.contains(&old)), "its key is gone: {:?}", secret.keys());
         assert!(!stage.trust().await.contains_key("cross.crt"), "and who it vouched for stands alone");
+        let trust = stage.trust().await;
+        assert_eq!(trust["former-ca.crt"].trim(), first.trim(), "its certificate stays, for logs and nothing else");
+        assert!(trust.contains_key("former-ca.sig") && trust.contains_key("revoked.sig"));
         let leaf = operator.ensure(&van).await.certificate.and_then(|c| c.pem).expect("a certificate");
         verifies(&leaf, &stage.trust().await["ca.crt"], "-purpose sslclient");
         operator.stop().await;

@@ -51,7 +51,7 @@ pub(super) async fn put(
     let hash = hex::encode(photo.hash);
     let place = path(&uid, &hash, media);
     let body = json!({"hash": hash, "size": photo.bytes.len(), "type": photo.media.content_type()});
-    let _folder = service.uploads.folder(&uid).await;
+    let _folder = service.folders.of(&uid).await;
     // The body took its time, and so may have those before it.
     may_bring(&service, &agent, &uid)?;
     let there = service.store.list(&folder(&uid)).await.map_err(|error| of_store(&error))?;

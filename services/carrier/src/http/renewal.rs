@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use waybill_chassis::files::Files;
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_cluster::participants::Participant;
+use waybill_cluster::trust::{FORMER, FORMER_SIGNATURE, REVOKED, REVOKED_SIGNATURE};
 use waybill_crds::Carrier;
 use waybill_protocol::{RenewalRequest, Uid};
 
@@ -46,7 +47,7 @@ pub(super) async fn renew(
         "statement": carrier.key_statement(),
         "sellerStatements": seller_statements(&service, &request.uid),
         "bundle": published.text("ca.crt"),
-        "revocations": revocations(&published),
+        "published": signed(&published),
     })))
 }
 
@@ -65,7 +66,7 @@ fn prove(service: &Shared, request: &RenewalRequest, bytes: &[u8]) -> Result<std
     }
     // Its dates are not asked: an agent that was away for long comes back this way.
     let trust = service.trust.borrow().clone();
-    let statement = carrier.key_statement().and_then(|text| statement::recorded(text, &trust));
+    let statement = carrier.key_statement().and_then(|text| statement::stated(text, &trust));
     let statement = statement.filter(|statement| statement.uid == request.uid).ok_or_else(|| refuse("no statement"))?;
     RenewalRequest::verify(bytes, &statement.ed25519).map_err(|_| refuse("another key"))?;
     Ok(carrier)
@@ -90,6 +91,11 @@ fn seller_statements(service: &Shared, carrier: &Uid) -> Vec<String> {
     sellers.iter().filter_map(statement).collect()
 }
 
-fn revocations(published: &Files) -> Option<Value> {
-    serde_json::from_slice(published.get("revoked.json")?).ok()
+/// What the operator signed for everybody: whoever gets it from us need not believe us.
+fn signed(published: &Files) -> Vec<Value> {
+    let one = |(name, signature): (&str, &str)| {
+        let content = std::str::from_utf8(published.get(name)?).ok()?;
+        Some(json!({"name": name, "content": content, "signature": published.text(signature)?}))
+    };
+    [(REVOKED, REVOKED_SIGNATURE), (FORMER, FORMER_SIGNATURE)].into_iter().filter_map(one).collect()
 }

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::bearer;
 use waybill_chassis::peer::Peer;
@@ -13,11 +14,16 @@ use waybill_crds::Delivery;
 use waybill_protocol::{Author, Log, SignedEvent, Uid};
 
 use super::access::{Agent, Viewer};
-use super::problems::{CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, unknown_delivery};
+use super::etag::tagged;
+use super::problems::{
+    CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, TOO_MANY_EVENTS, unknown_delivery,
+};
+use super::user::{allowed, denied, user};
 use super::write;
+use crate::permission::LIST;
 use crate::report::{Judged, Refused, Report, concerns, judge};
 use crate::service::{Service, Shared};
-use crate::view::view;
+use crate::view::{Line, line, view};
 
 /// D-17: events of a carrier into the log. All of them or none; what is there already is no error.
 pub(super) async fn post(
@@ -73,6 +79,13 @@ fn refusal(refused: &Refused, log: &Log, carrier: &Uid) -> Problem {
         Refused::OutOfChain { index, id, reason } => {
             (CHAIN_GAP, "an event does not follow what the log holds; go on from `expected`", index, id, *reason)
         }
+        Refused::TooMany { index, id } => (
+            TOO_MANY_EVENTS,
+            "this carrier has filled its part of the log; only an end can be told",
+            index,
+            id,
+            "TooMany",
+        ),
         Refused::Never { index, id, reason } => {
             (EVENT_REFUSED, "an event has no place in this log", index, id, *reason)
         }
@@ -93,9 +106,42 @@ pub(super) fn expected(log: &Log, carrier: &Uid) -> Value {
 }
 
 /// D-20: where it is and how it came there, for a viewer.
-pub(super) async fn get(viewer: Viewer) -> Result<Response, Problem> {
+pub(super) async fn get(viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     if viewer.log.entries().is_empty() {
         return Err(Problem::new(NOTHING_POSTED, "nothing was reported about this delivery yet"));
     }
-    Ok(Json(view(&viewer.delivery.spec.upc, &viewer.log)).into_response())
+    tagged(&headers, &view(&viewer.delivery.spec.upc, &viewer.log))
+}
+
+/// The most lines of one answer.
+const PAGE: usize = 100;
+
+/// Which lines are asked for: so many, after this name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default)]
+    after: String,
+    limit: Option<usize>,
+}
+
+/// A line for each delivery of the namespace, by name, for who may list them.
+pub(super) async fn list(
+    State(service): State<Service>,
+    Checked(Query(page)): Checked<Query<Page>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let user = user(&service, &headers).await?;
+    if !allowed(&service, &user, LIST, "").await? {
+        return Err(denied(LIST));
+    }
+    let name = |delivery: &Delivery| delivery.metadata.name.clone().unwrap_or_default();
+    let mut all = service.deliveries.all();
+    all.retain(|delivery| name(delivery) > page.after);
+    all.sort_by_cached_key(|delivery| name(delivery));
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let next = (all.len() > limit).then(|| name(&all[limit - 1]));
+    all.truncate(limit);
+    let lines: Vec<Line> = all.iter().map(|delivery| line(delivery, service.log(delivery).as_deref())).collect();
+    tagged(&headers, &json!({"shipments": lines, "next": next}))
 }

@@ -15,7 +15,7 @@ use waybill_crds::Delivery;
 use waybill_crds::duration::Duration;
 use waybill_protocol::Uid;
 
-use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, of_store};
+use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, TOO_MANY_GRANTS, of_store};
 use super::user::{permitted, user};
 use crate::grants::{self, DEFAULT_LIFE, Grant, LONGEST_LIFE};
 use crate::permission::READ;
@@ -40,6 +40,13 @@ pub(super) async fn grant(
     // Only now: nothing of somebody unknown is held.
     let Checked(body) = Checked::<Bytes>::from_request(request, &service).await?;
     let expires = now() + life(&body)?;
+    // Nobody fills the store with links.
+    let _folder = service.folders.of(uid.as_str()).await;
+    let there = grants::list(&service.store, uid.as_str(), now()).await.map_err(|error| of_store(&error))?;
+    if there.len() >= grants::MOST {
+        let words = format!("a delivery has at most {} grants; revoke one", grants::MOST);
+        return Err(Problem::new(TOO_MANY_GRANTS, words));
+    }
     let grant = Grant::new(uid);
     grants::keep(&service.store, &grant, expires).await.map_err(|error| of_store(&error))?;
     let body = json!({"grant": grant.text(), "id": grant.id(), "expires": time_of(expires)});
@@ -58,17 +65,17 @@ fn life(body: &[u8]) -> Result<u64, Problem> {
     allowed.then_some(life).ok_or_else(|| malformed("ttl must be between 1s and 2160h".into()))
 }
 
-/// The ids of what is granted, for finished deliveries of this UPC too: enough to revoke, nothing to look with.
+/// What is granted, for finished deliveries of this UPC too: enough to revoke, nothing to look with.
 pub(super) async fn list(
     State(service): State<Service>,
     Checked(Path(upc)): Checked<Path<String>>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let mut ids = Vec::new();
+    let mut grants = Vec::new();
     for uid in readable(&service, &headers, &upc, usize::MAX).await? {
-        ids.extend(grants::ids(&service.store, uid.as_str(), now()).await.map_err(|error| of_store(&error))?);
+        grants.extend(grants::list(&service.store, uid.as_str(), now()).await.map_err(|error| of_store(&error))?);
     }
-    Ok(Json(json!({"grants": ids})))
+    Ok(Json(json!({"grants": grants})))
 }
 
 /// Takes a grant back. View tokens made from it end by themselves, within two minutes.

@@ -1,7 +1,7 @@
 //! The segments of a JPEG (ITU-T T.81, annex B): tables, one frame, its scans. Everything else is left behind, but for
 //! two segments without which colours are wrong: the plain JFIF header and Adobe's note on the colour transform.
 
-use super::{Media, Refusal, check_dimensions};
+use super::{Media, Refusal, check_dimensions, check_worth};
 
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
@@ -13,14 +13,17 @@ const APP0: u8 = 0xe0;
 const APP14: u8 = 0xee;
 const APP15: u8 = 0xef;
 const COM: u8 = 0xfe;
+/// Each is gone through for the whole picture: a photo has one, one that shows bit by bit about ten.
+const MAX_SCANS: usize = 32;
 
 pub(super) fn clean(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     if bytes.get(..3) != Some(&[0xff, SOI, 0xff]) {
         return Err(Refusal::OtherMedia(Media::Jpeg));
     }
-    let mut walk = Walk { bytes, at: 2, clean: Vec::with_capacity(bytes.len()), framed: false, scanned: false };
+    let mut walk = Walk { bytes, at: 2, clean: Vec::with_capacity(bytes.len()), sides: None, scans: 0 };
     walk.clean.extend([0xff, SOI]);
     while walk.step()? {}
+    check_worth(walk.sides.unwrap_or_default(), false, walk.clean.len())?;
     Ok(walk.clean)
 }
 
@@ -28,8 +31,8 @@ struct Walk<'b> {
     bytes: &'b [u8],
     at: usize,
     clean: Vec<u8>,
-    framed: bool,
-    scanned: bool,
+    sides: Option<(u32, u32)>,
+    scans: usize,
 }
 
 impl<'b> Walk<'b> {
@@ -37,7 +40,7 @@ impl<'b> Walk<'b> {
     fn step(&mut self) -> Result<bool, Refusal> {
         let marker = self.marker()?;
         match marker {
-            EOI if self.scanned => {
+            EOI if self.scans > 0 => {
                 self.clean.extend([0xff, EOI]);
                 return Ok(false);
             }
@@ -97,12 +100,13 @@ impl<'b> Walk<'b> {
     fn frame(&mut self, marker: u8) -> Result<(), Refusal> {
         let segment = self.segment()?;
         let &[_, h1, h0, w1, w0, _, ..] = segment else { return Err(Refusal::Damaged("a frame without dimensions")) };
-        if self.framed {
+        if self.sides.is_some() {
             return Err(Refusal::Unsupported("several frames"));
         }
         // A height of 0, to be told after the picture, is refused here with the others.
-        check_dimensions(u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into())?;
-        self.framed = true;
+        let (width, height) = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
+        check_dimensions(width, height)?;
+        self.sides = Some((width, height));
         self.keep(marker, segment);
         Ok(())
     }
@@ -110,11 +114,14 @@ impl<'b> Walk<'b> {
     /// A scan's header and its data, up to the next marker that is none of the data's own.
     fn scan(&mut self) -> Result<(), Refusal> {
         let header = self.segment()?;
-        if !self.framed {
+        if self.sides.is_none() {
             return Err(Refusal::Damaged("a scan without a frame"));
         }
         self.keep(SOS, header);
-        self.scanned = true;
+        self.scans += 1;
+        if self.scans > MAX_SCANS {
+            return Err(Refusal::Scans { most: MAX_SCANS });
+        }
         let data = &self.bytes[self.at..];
         let ends = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7);
         let end = data.windows(2).position(ends).ok_or(Refusal::Damaged("it is cut off"))?;

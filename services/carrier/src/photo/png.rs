@@ -1,6 +1,6 @@
 //! The chunks of a PNG (W3C PNG, section 5): the critical ones, and those that say what its colours mean.
 
-use super::{Media, Refusal, check_dimensions};
+use super::{Media, Refusal, check_dimensions, check_worth};
 
 const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a];
 /// Numbers about colours; none of them can hold a text.
@@ -10,7 +10,7 @@ pub(super) fn clean(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut rest = bytes.strip_prefix(&SIGNATURE).ok_or(Refusal::OtherMedia(Media::Png))?;
     let mut clean = Vec::with_capacity(bytes.len());
     clean.extend(SIGNATURE);
-    let (mut first, mut pictured) = (true, false);
+    let (mut first, mut pictured, mut header) = (true, 0, Header::default());
     loop {
         let (chunk, after) = Chunk::read(rest)?;
         rest = after;
@@ -18,12 +18,13 @@ pub(super) fn clean(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
             return Err(Refusal::Damaged("its header is not its first chunk"));
         }
         match chunk.kind {
-            b"IHDR" => check_header(chunk.content)?,
-            b"IDAT" => pictured = true,
-            b"IEND" if !pictured => return Err(Refusal::Damaged("it ends before its picture")),
+            b"IHDR" => header = Header::read(chunk.content)?,
+            b"IDAT" => pictured += chunk.whole.len(),
+            b"IEND" if pictured == 0 => return Err(Refusal::Damaged("it ends before its picture")),
             // What follows the end is not copied.
             b"IEND" => {
                 clean.extend(chunk.whole);
+                check_worth(header.sides, header.wide, pictured)?;
                 return Ok(clean);
             }
             kind if KEPT.contains(&kind) => {}
@@ -57,10 +58,20 @@ impl<'b> Chunk<'b> {
     }
 }
 
-fn check_header(content: &[u8]) -> Result<(), Refusal> {
-    let header: &[u8; 13] = content.try_into().map_err(|_| Refusal::Damaged("a header of another length"))?;
-    let side = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    check_dimensions(side(0), side(4))
+#[derive(Default)]
+struct Header {
+    sides: (u32, u32),
+    /// Sixteen bits a colour.
+    wide: bool,
+}
+
+impl Header {
+    fn read(content: &[u8]) -> Result<Self, Refusal> {
+        let header: &[u8; 13] = content.try_into().map_err(|_| Refusal::Damaged("a header of another length"))?;
+        let side = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        check_dimensions(side(0), side(4))?;
+        Ok(Self { sides: (side(0), side(4)), wide: header[8] > 8 })
+    }
 }
 
 /// CRC-32 as PNG asks for it, four bits at a time.

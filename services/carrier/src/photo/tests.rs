@@ -68,13 +68,34 @@ fn dimensions_are_bounded() {
         [(1, 1, true), (10_000, 5_000, true), (10_000, 5_001, false), (10_001, 1, false), (0, 8, false), (8, 0, false)]
     {
         let refused = Err(Refusal::Dimensions { width, height });
-        let photo = clean(Media::Png, &png(width, height)).map(|_| ());
+        let photo = clean(Media::Png, &png_of(width, height, 8, 1_100_000)).map(|_| ());
         assert_eq!(photo, if fits { Ok(()) } else { refused.clone() }, "PNG {width}x{height}");
         let (w, h) = (u16::try_from(width).unwrap(), u16::try_from(height).unwrap());
-        let photo = clean(Media::Jpeg, &jpeg_of(head(0xc0, w, h))).map(|_| ());
+        let photo = clean(Media::Jpeg, &jpeg_with(head(0xc0, w, h), 1_100_000)).map(|_| ());
         assert_eq!(photo, if fits { Ok(()) } else { refused }, "JPEG {width}x{height}");
     }
     assert!(matches!(clean(Media::Png, &png(u32::MAX, u32::MAX)), Err(Refusal::Dimensions { .. })));
+}
+
+/// A few bytes that say they are a large picture would take everybody who looks at it hundreds of megabytes.
+#[test]
+fn a_picture_that_explodes_is_refused() {
+    let explodes = |media, bytes: &[u8]| matches!(clean(media, bytes), Err(Refusal::Explodes { .. }));
+    assert!(explodes(Media::Png, &png(10_000, 5_000)));
+    assert!(explodes(Media::Png, &png_of(10_000, 5_000, 8, 900_000)) && !explodes(Media::Png, &png(2_896, 2_896)));
+    assert!(explodes(Media::Png, &png_of(10_000, 5_000, 16, 1_100_000)), "sixteen bits a colour are twice as much");
+    assert!(explodes(Media::Jpeg, &jpeg_of(head(0xc2, 10_000, 5_000))));
+    assert!(!explodes(Media::Jpeg, &jpeg_of(head(0xc2, 2_896, 2_896))), "eight million pixels cost nobody much");
+}
+
+/// Each scan of a JPEG makes a decoder go through the whole picture once more.
+#[test]
+fn a_jpeg_with_very_many_scans_is_refused() {
+    let scan = [segment(0xda, &[1, 1, 0, 0, 0x3f, 0]), vec![0x3f]].concat();
+    let with = |scans: usize| clean(Media::Jpeg, &[head(0xc2, 8, 8), scan.repeat(scans), vec![0xff, 0xd9]].concat());
+    assert!(with(32).is_ok());
+    assert_eq!(with(33), Err(Refusal::Scans { most: 32 }));
+    assert_eq!(with(100_000), Err(Refusal::Scans { most: 32 }));
 }
 
 #[test]
@@ -130,7 +151,12 @@ pub(crate) fn jpeg(besides: &[(u8, &[u8])]) -> Vec<u8> {
 
 /// One scan of one block: a difference of 0, then the end of the block.
 fn jpeg_of(head: Vec<u8>) -> Vec<u8> {
-    [head, segment(0xda, &[1, 1, 0, 0, 0x3f, 0]), vec![0x3f, 0xff, 0xd9]].concat()
+    jpeg_with(head, 1)
+}
+
+/// The same with so many bytes of data.
+fn jpeg_with(head: Vec<u8>, data: usize) -> Vec<u8> {
+    [head, segment(0xda, &[1, 1, 0, 0, 0x3f, 0]), vec![0x3f; data], vec![0xff, 0xd9]].concat()
 }
 
 /// Everything before the scan: a table of ones, the frame, one Huffman code each for DC and AC.
@@ -156,11 +182,20 @@ fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
 }
 
 fn png(width: u32, height: u32) -> Vec<u8> {
-    [png_start(width, height), chunk(b"IDAT", b"data"), chunk(b"IEND", b"")].concat()
+    png_of(width, height, 8, 4)
+}
+
+/// With so many bits a colour and so many bytes of data.
+fn png_of(width: u32, height: u32, bits: u8, data: usize) -> Vec<u8> {
+    [png_begun(width, height, bits), chunk(b"IDAT", &vec![7; data]), chunk(b"IEND", b"")].concat()
 }
 
 fn png_start(width: u32, height: u32) -> Vec<u8> {
-    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    png_begun(width, height, 8)
+}
+
+fn png_begun(width: u32, height: u32, bits: u8) -> Vec<u8> {
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, 0, 0, 0, 0]].concat();
     [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header)].concat()
 }
 

@@ -1,6 +1,5 @@
 //! The word of a person: by whom, for what, and that it moves nothing.
 
-use k8s_openapi::api::rbac::v1::{Role as RbacRole, RoleBinding};
 use serde_json::{Value, json};
 use waybill_e2e::eventually;
 use waybill_protocol::fact::reason::DeclaredFact;
@@ -8,8 +7,7 @@ use waybill_protocol::{Author, Fact, Phase, Stage};
 
 use crate::client::Answer;
 use crate::room::{Room, SOON, in_room, posted, released};
-use crate::stage::create;
-use crate::viewing::{files, user};
+use crate::viewing::{bind, files, user};
 
 const PATH: &str = "/api/shipment/UPC_1/declarations";
 
@@ -125,11 +123,7 @@ async fn declarer(room: &Room, name: &str) -> String {
     let token = user(room, name, false).await;
     let rules = json!([{"apiGroups": [waybill_crds::GROUP], "resources": ["deliveries/declarations"],
                         "verbs": ["create", "get"]}]);
-    create::<RbacRole>(&room.namespace, json!({"metadata": {"name": name}, "rules": rules})).await;
-    let binding = json!({"metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": room.namespace.name}]});
-    create::<RoleBinding>(&room.namespace, binding).await;
+    bind(room, name, &rules).await;
     // No API serves the subresource; its right is known once a declaration nobody can make is refused for what it is.
     eventually("the right is known", SOON, || async {
         let answer = room.anybody.post("/api/shipment/UPC_404/declarations", Some(&token), &json!({})).await;

@@ -81,6 +81,16 @@ impl Ca {
             not_before: UnixMillis(0),
             not_after: UnixMillis(u64::MAX),
         };
+        self.states(&statement, seed)
+    }
+
+    /// The same somebody, stated by this CA.
+    pub(crate) fn restates(&self, who: &Somebody) -> Somebody {
+        let before = who.signer.statement().clone();
+        self.states(&KeyStatement { epoch: before.epoch + 1, ..before }, who.seed)
+    }
+
+    fn states(&self, statement: &KeyStatement, seed: [u8; 32]) -> Somebody {
         let unsigned = statement.to_be_signed(self.issuer.der()).unwrap();
         let bytes = unsigned.assemble(&self.key.sign(&unsigned.bytes()));
         Somebody { signer: Signer::new(&bytes, &self.trust(), &seed).unwrap(), seed, statement: bytes }

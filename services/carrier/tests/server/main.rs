@@ -6,6 +6,7 @@
 // A test that unwraps fails where its assumption does; clippy grants that to `#[test]` functions, not to their helpers.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+mod bucket;
 mod client;
 mod declaring;
 mod domain;

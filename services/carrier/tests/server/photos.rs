@@ -249,7 +249,7 @@ impl Drop for Volume {
 }
 
 /// A grey JPEG of 8 by 8 pixels that any viewer shows; `number` makes it another one.
-fn jpeg(exif: Option<&[u8]>, number: u8) -> Vec<u8> {
+pub(crate) fn jpeg(exif: Option<&[u8]>, number: u8) -> Vec<u8> {
     let code = |class: u8| [&[class, 1][..], &[0; 15], &[0]].concat();
     let mut quants = [1; 65];
     (quants[0], quants[1]) = (0, number);

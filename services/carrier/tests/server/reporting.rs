@@ -1,5 +1,6 @@
 //! D-17, D-18, D-19, D-21: what carriers report is in the log, once, and stays there.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -7,8 +8,8 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::WatchEvent;
 use reqwest::Method;
 use serde_json::{Value, json};
-use waybill_protocol::fact::reason::{CancelReason, DeliveredTo};
-use waybill_protocol::{Author, Fact, Hash, Phase, Stage};
+use waybill_protocol::fact::reason::{CancelReason, Cause, DeliveredTo, Happening, Incident};
+use waybill_protocol::{Author, Fact, Hash, Phase, Reason, Stage};
 
 use crate::client::{Answer, body};
 use crate::room::{Parcel, Room, accepted, in_room, posted, released};
@@ -64,10 +65,7 @@ async fn d17_a_batch_is_one_write() {
         let parcel = room.under_way("UPC_1").await;
         let version = room.object(&parcel).await.metadata.resource_version.unwrap();
         let mut writes = room.deliveries().watch(&Default::default(), &version).await.unwrap().boxed();
-        let facts = [
-            posted(Stage::Country),
-            Fact::IncidentReported { incident: waybill_protocol::fact::reason::Incident::Delay, note: None },
-        ];
+        let facts = [posted(Stage::Country), Fact::IncidentReported { incident: Incident::Delay, note: None }];
         room.agent_reports(&parcel, &facts).await;
         let seen = tokio::time::timeout(Duration::from_secs(30), writes.try_next()).await.unwrap().unwrap();
         let Some(WatchEvent::Modified(object)) = seen else { panic!("{seen:?}") };
@@ -298,6 +296,65 @@ async fn an_agent_finds_its_open_deliveries_and_their_logs() {
         let encode = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
         let custody: Vec<String> = log.entries().iter().map(|entry| encode(entry.bytes())).collect();
         assert_eq!(answer.body, json!({"custody": custody, "sellerStatement": encode(&room.seller.statement), "location": "none"}));
+    })
+    .await;
+}
+
+/// Whoever signs for nothing takes no places of others, and can still tell the end.
+#[tokio::test]
+async fn a_carrier_fills_no_log_with_what_changes_nothing_and_can_still_tell_an_end() {
+    in_room("a_carrier_fills_no_log", async |room| {
+        let parcel = room.under_way("UPC_1").await;
+        let delay = || Fact::IncidentReported { incident: Incident::Delay, note: None };
+        for _ in 0..4 {
+            room.agent_reports(&parcel, &vec![delay(); 8]).await;
+        }
+        let one_more = room.agent_signs(&parcel, &[delay()]).await;
+        let answer = room.agent.report(&parcel, &one_more).await;
+        assert_eq!(answer.is(), (422, "too-many-events"));
+        assert_eq!(answer.body["refused"]["id"], json!(one_more[0].id().to_string()));
+        // Nor with what the state machine does not take.
+        let (seq, prev) = room.log(&parcel).await.expected(Author::Transport, room.agent.keys.uid());
+        let seen = room.log(&parcel).await.entries()[3].event().unwrap().id();
+        let again = room.forge(&parcel, (seq, prev, Some(seen)), Fact::PickedUp);
+        assert_eq!(room.agent.report(&parcel, &[again]).await.is(), (422, "too-many-events"));
+        let entries = room.log(&parcel).await.entries().len();
+        // What moves the delivery on, and its end, are taken.
+        room.agent_reports(&parcel, &[posted(Stage::Country)]).await;
+        let reason = Reason { cause: Cause::Recipient, what: Happening::RecipientAbsent, note: None };
+        room.agent_reports(&parcel, &[Fact::AttemptFailed { reason }]).await;
+        let log = room.log(&parcel).await;
+        assert_eq!((log.phase(), log.entries().len()), (Phase::AttemptFailed, entries + 2));
+        // To take it back and tell it again has an end too.
+        let mut told = 0;
+        loop {
+            let last = room.log(&parcel).await.entries().last().unwrap().event().unwrap().id();
+            let facts = [Fact::Corrected { event: last, note: None }, Fact::AttemptFailed { reason }];
+            let events = room.agent_signs(&parcel, &facts).await;
+            let answer = room.agent.report(&parcel, &events).await;
+            if answer.status != 201 {
+                assert_eq!(answer.is(), (422, "too-many-events"));
+                break;
+            }
+            told += 1;
+            assert!(told < 100, "it never ends");
+        }
+        room.seller_says(&parcel, Fact::Rescheduled { window: None }).await;
+    })
+    .await;
+}
+
+/// A place a write changes may be gone from a newer object, which the API server finds invalid and not a conflict.
+#[tokio::test]
+async fn a_write_found_invalid_is_decided_anew_once() {
+    in_room("a_write_found_invalid", async |room| {
+        let parcel = room.parcel("UPC_1").await;
+        let events = room.agent_signs(&parcel, &[accepted()]).await;
+        room.home.refused.store(2, Ordering::Relaxed);
+        assert_eq!(room.agent.report(&parcel, &events).await.is(), (500, "internal"), "twice is a mistake of ours");
+        room.home.refused.store(1, Ordering::Relaxed);
+        assert_eq!(room.agent.report(&parcel, &events).await.status, 201);
+        assert_eq!(room.log(&parcel).await.entries().len(), 1);
     })
     .await;
 }

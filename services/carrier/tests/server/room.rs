@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube::api::{Patch, PatchParams};
@@ -9,6 +10,7 @@ use kube::{Api, ResourceExt};
 use rcgen::ExtendedKeyUsagePurpose as Usage;
 use serde_json::json;
 use tempfile::TempDir;
+use waybill_carrier::Bucket;
 use waybill_cluster::custody;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_e2e::{Namespace, eventually, in_namespace, objects};
@@ -35,7 +37,7 @@ pub(crate) struct Room {
     pub(crate) anybody: Client,
     pub(crate) api: Running,
     pub(crate) dir: TempDir,
-    home: Home,
+    pub(crate) home: Home,
 }
 
 /// One Delivery and its names.
@@ -62,7 +64,15 @@ where
     F: FnOnce(Room) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let photos = format!("file://{}", photos.display());
+    let place = (format!("file://{}", photos.display()), Bucket::default());
+    in_room_at(test, dir, place, story).await;
+}
+
+pub(crate) async fn in_room_at<F, Fut>(test: &str, dir: TempDir, (photos, bucket): (String, Bucket), story: F)
+where
+    F: FnOnce(Room) -> Fut,
+    Fut: Future<Output = ()>,
+{
     in_namespace(test, &[], async |namespace| {
         define(&namespace).await;
         rights(&namespace).await;
@@ -73,7 +83,8 @@ where
         let (first, second) = (carrier("truck-7").await, carrier("truck-8").await);
         publish(&namespace, &ca, 1, &[]).await;
         files(dir.path(), &ca, &namespace.name);
-        let home = Home { namespace: namespace.clone(), photos, root: dir.path().to_owned() };
+        let (root, refused) = (dir.path().to_owned(), Arc::default());
+        let home = Home { namespace: namespace.clone(), photos, bucket, root, refused };
         let api = home.start().await;
         let agent = |keys: Somebody| {
             let leaf = ca.leaf(keys.uid().as_str(), Usage::ClientAuth);

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use waybill_carrier::{Args, Error};
+use waybill_carrier::{Args, Bucket, Error};
 use waybill_e2e::{Namespace, eventually, objects};
 use waybill_protocol::Role;
 
@@ -27,9 +29,13 @@ use crate::room::SOON;
 const ACCOUNT: &str = "waybill-carrier-api";
 
 /// Where the files of a Carrier API lie, and as whom it runs.
+#[derive(Clone)]
 pub(crate) struct Home {
     pub(crate) namespace: Namespace,
     pub(crate) photos: String,
+    pub(crate) bucket: Bucket,
+    /// How many of its next writes the API server will find against its rules.
+    pub(crate) refused: Arc<AtomicUsize>,
     pub(crate) root: PathBuf,
 }
 
@@ -106,17 +112,34 @@ where
         "metadata": {"name": name, "annotations": {waybill_crds::annotation::PAUSED: "true"}}});
     let object = eventually(name, SOON, || objects::apply::<K>(namespace, &body)).await;
     let keys = ca.somebody(role, &namespace.name, name, &object.uid().unwrap());
+    restate::<K>(namespace, name, &keys).await;
+    keys
+}
+
+/// The next statement of somebody, in place of the last one.
+pub(crate) async fn restate<K>(namespace: &Namespace, name: &str, keys: &Somebody)
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
     let status = json!({"status": {"keyStatement": STANDARD.encode(&keys.statement)}});
     namespace.api::<K>().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
-    keys
 }
 
 /// The ConfigMap from which services learn whom to trust and who is revoked.
 pub(crate) async fn publish(namespace: &Namespace, ca: &Ca, number: u64, revoked: &[&str]) {
+    publish_with(namespace, (ca, ""), number, revoked).await;
+}
+
+/// With certificates of authorities that count no longer.
+pub(crate) async fn publish_with(namespace: &Namespace, (ca, former): (&Ca, &str), number: u64, revoked: &[&str]) {
     let entries: Vec<_> = revoked.iter().map(|uid| json!({"serial": "", "uid": uid})).collect();
     let revoked = json!({"number": number, "entries": entries}).to_string();
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "waybill-trust"},
-                      "data": {"ca.crt": ca.pem(), "revoked.json": revoked}});
+                      "data": {"ca.crt": ca.pem(), "former-ca.crt": former, "revoked.json": revoked,
+                               "revoked.sig": "c2lnbmVk"}});
     objects::apply::<ConfigMap>(namespace, &body).await.unwrap();
 }
 
@@ -156,9 +179,32 @@ impl Home {
         ]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let client = self.namespace.cluster.as_account(&self.namespace.name, ACCOUNT);
-        let task = tokio::spawn(waybill_carrier::run_on(client, listener, line.args, shutdown.clone()));
+        let args = Args { bucket: self.bucket.clone(), ..line.args };
+        let task = tokio::spawn(waybill_carrier::run_on(self.client(), listener, args, shutdown.clone()));
         Running { address, shutdown, task }
+    }
+}
+
+impl Home {
+    /// Its way to the API server, which now and then is told what nobody said.
+    fn client(&self) -> kube::Client {
+        let client = self.namespace.cluster.as_account(&self.namespace.name, ACCOUNT);
+        let refused = Arc::clone(&self.refused);
+        let through = move |request: http::Request<kube::client::Body>| {
+            let (client, refused) = (client.clone(), Arc::clone(&refused));
+            async move {
+                let less = |left: usize| left.checked_sub(1);
+                let patch = request.method() == http::Method::PATCH;
+                if patch && refused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+                    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                        "message": "a path that is not there", "reason": "Invalid", "code": 422});
+                    let body = kube::client::Body::from(status.to_string().into_bytes());
+                    return Ok(http::Response::builder().status(422).body(body).unwrap());
+                }
+                client.send(request).await
+            }
+        };
+        kube::Client::new(tower::service_fn(through), self.namespace.name.clone())
     }
 }
 

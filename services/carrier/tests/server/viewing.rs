@@ -56,7 +56,7 @@ async fn d20_d78_a_grant_by_a_reader_opens_one_delivery_until_it_is_revoked() {
         assert_eq!(answer.is(), (403, "token-invalid"));
 
         let ids = room.anybody.get("/api/shipment/UPC_1/grants", Some(&reader)).await.body;
-        assert_eq!(ids, json!({"grants": [granted.body["id"]]}));
+        assert_eq!(ids, json!({"grants": [{"id": granted.body["id"], "expires": granted.body["expires"]}]}));
         let path = format!("/api/shipment/UPC_1/grants/{}", granted.body["id"].as_str().unwrap());
         assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
         assert_eq!(
@@ -154,7 +154,8 @@ async fn d78_a_grant_for_a_finished_delivery_is_listed_and_revoked_when_its_upc_
         })
         .await;
         let listed = room.anybody.get(path, Some(&reader)).await.body;
-        assert!(listed["grants"].as_array().unwrap().contains(&granted["id"]), "{listed}");
+        let mut ids = listed["grants"].as_array().unwrap().iter().map(|grant| &grant["id"]);
+        assert!(ids.any(|id| *id == granted["id"]), "{listed}");
         let one = format!("{path}/{}", granted["id"].as_str().unwrap());
         assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &one, Some(&reader))).await.status, 204);
         let shown = room.anybody.post("/api/view-token", None, &json!({"grant": granted["grant"]})).await;
@@ -219,6 +220,95 @@ async fn d79_view_tokens_verify_with_the_published_keys() {
     .await;
 }
 
+#[tokio::test]
+async fn d78_a_delivery_has_so_many_grants_and_no_more() {
+    in_room("d78_a_delivery_has_so_many_grants", async |room| {
+        room.parcel("UPC_1").await;
+        let reader = user(&room, "reader", true).await;
+        let grant = async || room.anybody.post("/api/shipment/UPC_1/grants", Some(&reader), &json!({})).await;
+        let first = grant().await.body["id"].as_str().unwrap().to_owned();
+        for _ in 1..32 {
+            assert_eq!(grant().await.status, 201);
+        }
+        assert_eq!(grant().await.is(), (422, "too-many-grants"));
+        let path = format!("/api/shipment/UPC_1/grants/{first}");
+        assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
+        assert_eq!(grant().await.status, 201, "one that was taken back makes room");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_not_told_again() {
+    in_room("what_did_not_change", async |room| {
+        let parcel = room.under_way("UPC_1").await;
+        room.seen(&parcel).await;
+        let reader = user(&room, "reader", true).await;
+        let granted = room.anybody.post("/api/shipment/UPC_1/grants", Some(&reader), &json!({})).await;
+        let token = view_token(&room, &json!({"grant": granted.body["grant"]})).await;
+        let path = "/api/shipment/UPC_1";
+        let ask = async |tag: &str| {
+            Answer::of(room.anybody.request(Method::GET, path, Some(&token)).header("if-none-match", tag)).await
+        };
+        let tag = room.anybody.get(path, Some(&token)).await.headers["etag"].to_str().unwrap().to_owned();
+        for same in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".into()] {
+            let answer = ask(&same).await;
+            assert_eq!((answer.status, answer.bytes.len()), (304, 0), "{same}");
+            assert_eq!(answer.headers["cache-control"], "private, no-cache");
+        }
+        room.agent_reports(&parcel, &[posted(Stage::Country)]).await;
+        let news = ask(&tag).await;
+        assert_eq!((news.status, &news.body["phase"]), (200, &json!("InTransit")));
+    })
+    .await;
+}
+
+/// What a board shows: a line a delivery, to who may list them all.
+#[tokio::test]
+async fn who_may_list_the_deliveries_sees_a_line_of_each() {
+    in_room("who_may_list_the_deliveries", async |room| {
+        let (first, second) = (room.under_way("UPC_1").await, room.parcel("UPC_2").await);
+        room.seen(&first).await;
+        let reader = user(&room, "reader", true).await;
+        assert_eq!(
+            room.anybody.get("/api/shipment", Some(&reader)).await.is(),
+            (403, "not-permitted"),
+            "get is not list"
+        );
+        assert_eq!(room.anybody.get("/api/shipment", None).await.is(), (401, "token-missing"));
+        let board = user(&room, "board", false).await;
+        bind(
+            &room,
+            "board",
+            &json!([{"apiGroups": [waybill_crds::GROUP], "resources": ["deliveries"], "verbs": ["list"]}]),
+        )
+        .await;
+        let listed = eventually("the right is known", SOON, || async {
+            let answer = room.anybody.get("/api/shipment", Some(&board)).await;
+            if answer.status == 200 { Ok(answer) } else { Err(format!("{answer:?}")) }
+        })
+        .await;
+        let lines = listed.body["shipments"].as_array().unwrap().clone();
+        let picked_up = room.log(&first).await.entries()[2].event().unwrap().event().at;
+        let expected = json!({"name": "upc-1", "uid": first.uid, "upc": "UPC_1", "seller": "acme", "carrier": "truck-7",
+            "phase": "PickedUp", "stage": "Country", "attempt": 1, "photos": 0,
+            "since": jiff::Timestamp::from_millisecond(i64::try_from(picked_up.0).unwrap()).unwrap().to_string()});
+        assert_eq!(lines[0], expected);
+        let pending = json!([lines[1]["uid"], lines[1]["phase"], lines[1]["attempt"]]);
+        assert_eq!((lines.len(), pending), (2, json!([second.uid, "Pending", 0])));
+        assert_eq!(listed.body["next"], Value::Null);
+        let page = room.anybody.get("/api/shipment?limit=1", Some(&board)).await.body;
+        assert_eq!((page["shipments"].as_array().unwrap().len(), &page["next"]), (1, &json!("upc-1")));
+        let rest = room.anybody.get("/api/shipment?after=upc-1", Some(&board)).await.body;
+        assert_eq!((&rest["shipments"][0]["upc"], &rest["next"]), (&json!("UPC_2"), &Value::Null));
+        let tag = listed.headers["etag"].clone();
+        let again = room.anybody.request(Method::GET, "/api/shipment", Some(&board)).header("if-none-match", tag);
+        assert_eq!(Answer::of(again).await.status, 304);
+        assert_eq!(room.anybody.get("/api/shipment?page=2", Some(&board)).await.status, 400);
+    })
+    .await;
+}
+
 // === helpers ===
 
 /// A token of a user of the cluster, who may read this namespace's Deliveries or not.
@@ -226,12 +316,8 @@ pub(crate) async fn user(room: &Room, name: &str, may_read: bool) -> String {
     let namespace = &room.namespace;
     create::<ServiceAccount>(namespace, json!({"metadata": {"name": name}})).await;
     if may_read {
-        let rules = json!([{"apiGroups": [waybill_crds::GROUP], "resources": ["deliveries"], "verbs": ["get"]}]);
-        create::<RbacRole>(namespace, json!({"metadata": {"name": name}, "rules": rules})).await;
-        let binding = json!({"metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace.name}]});
-        create::<RoleBinding>(namespace, binding).await;
+        bind(room, name, &json!([{"apiGroups": [waybill_crds::GROUP], "resources": ["deliveries"], "verbs": ["get"]}]))
+            .await;
         let own: Api<Delivery> = Api::namespaced(namespace.cluster.as_account(&namespace.name, name), &namespace.name);
         eventually("the right is known", SOON, || own.get_opt("upc-1")).await;
     }
@@ -239,6 +325,16 @@ pub(crate) async fn user(room: &Room, name: &str, may_read: bool) -> String {
     let accounts = namespace.api::<ServiceAccount>();
     let made = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
     made.status.unwrap().token
+}
+
+/// Gives an account these rights.
+pub(crate) async fn bind(room: &Room, name: &str, rules: &Value) {
+    let namespace = &room.namespace;
+    create::<RbacRole>(namespace, json!({"metadata": {"name": name}, "rules": rules})).await;
+    let binding = json!({"metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace.name}]});
+    create::<RoleBinding>(namespace, binding).await;
 }
 
 pub(crate) async fn view_token(room: &Room, grant: &Value) -> String {

@@ -1,3 +1,8 @@
+//! RFC 8725, section by section: 3.1 and 3.2 `a_header_that_is_not_ours_is_refused`, `a_public_key_as_shared_secret_signs_nothing`;
+//! 3.3 `no_mutated_token_is_accepted`; 3.4 and 3.5 the keys are ours, 256 bits of Ed25519; 3.6 no compression, no encryption: another
+//! member of the header refuses the token; 3.7 UTF-8 by the type of the claims; 3.8 and 3.9 `a_token_for_somebody_else_is_refused`;
+//! 3.10 a header names no key but one we were given; 3.11 and 3.12 `d79_of_four_audiences_none_is_accepted_for_another`.
+
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -139,7 +144,8 @@ fn no_mutated_token_is_accepted() {
     let seed = rand::random();
     let mut rng = StdRng::seed_from_u64(seed);
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ ";
-    for _ in 0..10_000 {
+    let mut mutations = 0;
+    while mutations < 10_000 {
         let mut bytes = good.clone().into_bytes();
         for _ in 0..rng.random_range(1..4) {
             let at = rng.random_range(0..bytes.len().max(1));
@@ -156,9 +162,34 @@ fn no_mutated_token_is_accepted() {
         }
         let mutated = String::from_utf8(bytes).unwrap();
         if mutated != good {
+            mutations += 1;
             assert!(verifier.verify(&mutated, NOW).is_err(), "seed {seed}: {mutated}");
         }
-        assert!(verifier.verify(&good, NOW).is_ok());
+        // A control never seen before, and the one that is remembered.
+        let control = token(|claims| claims["thing"] = json!(format!("chair {mutations}")));
+        assert!(verifier.verify(&control, NOW).is_ok() && verifier.verify(&good, NOW).is_ok());
+    }
+}
+
+/// Even with one key and one issuer for all of them, and whichever half of a token was taken from another.
+#[test]
+fn d79_of_four_audiences_none_is_accepted_for_another() {
+    const POLICIES: [Policy; 4] = [
+        Policy { audience: "link", kind: "wb-link+jwt", max_life: 120 },
+        Policy { audience: "seller-api", kind: "wb-seller-api+jwt", max_life: 120 },
+        Policy { audience: "carrier-api", kind: "wb-carrier-api+jwt", max_life: 120 },
+        Policy { audience: "view", kind: "wb-view+jwt", max_life: 120 },
+    ];
+    for own in POLICIES {
+        let (_feed, known) = watch::channel(Arc::new(Keys::default().with("k1", "issuer", &public(1))));
+        let verifier = Verifier::<Pass>::new(own.clone(), known);
+        for (kind, audience) in POLICIES.iter().flat_map(|by| POLICIES.iter().map(|of| (by.kind, of.audience))) {
+            let mut claims = claims();
+            claims["aud"] = json!(audience);
+            let token = SigningKey::from_seed("k1", &[1; 32]).sign(kind, &claims).unwrap();
+            let good = kind == own.kind && audience == own.audience;
+            assert_eq!(verifier.verify(&token, NOW).is_ok(), good, "{kind} for {audience} at {}", own.audience);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 use tower::Layer;
 
@@ -67,15 +67,34 @@ impl TlsMetrics {
 #[derive(Clone)]
 pub(super) struct Door {
     tls: RustlsAcceptor<NoDelayAcceptor>,
-    places: Arc<Semaphore>,
+    places: Places,
     idle: Duration,
     metrics: TlsMetrics,
+}
+
+/// How many may be where. Who somebody is shows at the end of a handshake, and only then which place is taken for good.
+#[derive(Clone)]
+struct Places {
+    arriving: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+    anonymous: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(limits: &Limits) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self {
+            arriving: places(limits.connections),
+            known: places(limits.connections),
+            anonymous: places(limits.anonymous),
+        }
+    }
 }
 
 impl Door {
     pub(super) fn new(config: RustlsConfig, limits: &Limits, metrics: TlsMetrics) -> Self {
         let tls = RustlsAcceptor::new(config).handshake_timeout(limits.handshake).acceptor(NoDelayAcceptor::new());
-        Self { tls, places: Arc::new(Semaphore::new(limits.connections)), idle: limits.idle, metrics }
+        Self { tls, places: Places::new(limits), idle: limits.idle, metrics }
     }
 }
 
@@ -87,19 +106,21 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
     type Future = Pin<Box<dyn Future<Output = io::Result<Accepted<S>>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(arriving) = Arc::clone(&self.places.arriving).try_acquire_owned() else {
             self.metrics.count(Outcome::Full);
             return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
         };
         let handshake = self.tls.accept(stream, service);
-        let (metrics, idle) = (self.metrics.clone(), self.idle);
+        let (metrics, idle, places) = (self.metrics.clone(), self.idle, self.places.clone());
         Box::pin(async move {
             let entered = match handshake.await {
-                Ok((stream, service)) => enter(stream, service, (idle, place)),
+                Ok((stream, service)) => enter(stream, service, (idle, &places)),
                 Err(error) => Err(error),
             };
+            drop(arriving);
             match &entered {
                 Ok((_, peer, _)) => metrics.count(if *peer { Outcome::Known } else { Outcome::Anonymous }),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => metrics.count(Outcome::Full),
                 Err(error) => {
                     metrics.count(Outcome::Refused);
                     tracing::debug!(error = %report(error), "refused a connection");
@@ -112,15 +133,13 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 
 type Entered<S> = (Idle<TlsStream<TcpStream>>, bool, AddExtension<S, Connection>);
 
-fn enter<S>(
-    stream: TlsStream<TcpStream>,
-    service: S,
-    (idle, place): (Duration, OwnedSemaphorePermit),
-) -> io::Result<Entered<S>> {
+fn enter<S>(stream: TlsStream<TcpStream>, service: S, (idle, places): (Duration, &Places)) -> io::Result<Entered<S>> {
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let peer = leaf.map(|leaf| Peer::from_der(leaf)).transpose().map_err(io::Error::other)?.map(Arc::new);
     let known = peer.is_some();
+    let place = Arc::clone(if known { &places.known } else { &places.anonymous }).try_acquire_owned();
+    let place = place.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
     let service = Extension(Connection { peer }).layer(service);
     Ok((Idle::new(stream, idle, place), known, service))
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use waybill_chassis::server::Limits;
 use waybill_chassis::tls::ClientAuth;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Wish};
 use crate::wire::{DEADLINE, routes, start, until};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -64,11 +64,29 @@ async fn a_handler_that_hangs_is_answered_for() {
 #[tokio::test]
 async fn connections_over_the_limit_wait_outside() {
     let ca = Authority::new("ca");
-    let server = start(&ca, ClientAuth::Optional, routes(), Limits { connections: 1, ..Limits::default() }).await;
-    let mut first = server.connect(&ca.anonymous()).await.unwrap();
-    assert_eq!(first.get("/").await.unwrap().status, 200);
+    let limits = Limits { connections: 1, anonymous: 1, ..Limits::default() };
+    let server = start(&ca, ClientAuth::Optional, routes(), limits).await;
+    for who in [ca.anonymous(), ca.client(&ca.issue(Wish::default()))] {
+        let mut first = server.connect(&who).await.unwrap();
+        assert_eq!(first.get("/").await.unwrap().status, 200);
+        server.visit(&who).await.unwrap_err();
+        assert_eq!(first.get("/").await.unwrap().status, 200);
+        drop(first);
+        until("the place is free again", async || server.visit(&who).await.ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_shows_who_it_is_has_a_place_however_many_do_not() {
+    let ca = Authority::new("ca");
+    let limits = Limits { anonymous: 2, ..Limits::default() };
+    let server = start(&ca, ClientAuth::Optional, routes(), limits).await;
+    let mut crowd = Vec::new();
+    for _ in 0..2 {
+        let mut one = server.connect(&ca.anonymous()).await.unwrap();
+        assert_eq!(one.get("/").await.unwrap().status, 200);
+        crowd.push(one);
+    }
     server.visit(&ca.anonymous()).await.unwrap_err();
-    assert_eq!(first.get("/").await.unwrap().status, 200);
-    drop(first);
-    until("the place is free again", async || server.visit(&ca.anonymous()).await.ok()).await;
+    assert_eq!(server.visit(&ca.client(&ca.issue(Wish::default()))).await.unwrap().status, 200);
 }

@@ -18,24 +18,21 @@ impl<K> Default for Store<K> {
 }
 
 impl<K: Resource<DynamicType = ()>> Store<K> {
-    /// False where the very same or a later version is here already.
-    pub(super) fn put(&mut self, uid: String, object: K) -> bool {
+    /// Whose state is another one now: nobody's where the very same or a later version is here already.
+    pub(super) fn put(&mut self, uid: String, object: K) -> Vec<String> {
         if self.by_uid.get(&uid).is_some_and(|known| !is_newer(&object, known)) {
-            return false;
+            return Vec::new();
         }
         // Under one name there is one object: its forerunner is gone, whatever the watch says later.
-        if let Some(before) = self.uid_by_name.insert(object.name_any(), uid.clone())
-            && before != uid
-        {
-            self.by_uid.remove(&before);
-        }
-        self.by_uid.insert(uid, Arc::new(object));
-        true
+        let forerunner = self.uid_by_name.insert(object.name_any(), uid.clone()).filter(|before| *before != uid);
+        let gone = forerunner.filter(|before| self.by_uid.remove(before).is_some());
+        self.by_uid.insert(uid.clone(), Arc::new(object));
+        gone.into_iter().chain([uid]).collect()
     }
 
     /// Like [`Store::put`], for an object that is here and for no other.
-    pub(super) fn update(&mut self, uid: &str, object: K) -> bool {
-        self.by_uid.contains_key(uid) && self.put(uid.to_owned(), object)
+    pub(super) fn update(&mut self, uid: &str, object: K) -> Vec<String> {
+        if self.by_uid.contains_key(uid) { self.put(uid.to_owned(), object) } else { Vec::new() }
     }
 
     pub(super) fn remove(&mut self, uid: &str) {
@@ -89,10 +86,10 @@ mod tests {
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let mut store = Store::default();
-        assert!(store.put("u1".into(), object("a", "5")));
-        assert!(!store.put("u1".into(), object("a", "5")));
-        assert!(!store.put("u1".into(), object("a", "4")));
-        assert!(store.put("u1".into(), object("a", "10")));
+        assert_eq!(store.put("u1".into(), object("a", "5")), ["u1"]);
+        assert!(store.put("u1".into(), object("a", "5")).is_empty());
+        assert!(store.put("u1".into(), object("a", "4")).is_empty());
+        assert_eq!(store.put("u1".into(), object("a", "10")), ["u1"]);
         assert_eq!(store.get("u1").unwrap().resource_version().as_deref(), Some("10"));
     }
 
@@ -100,7 +97,7 @@ mod tests {
     fn who_comes_under_the_same_name_is_somebody_else() {
         let mut store = Store::default();
         store.put("u1".into(), object("a", "5"));
-        store.put("u2".into(), object("a", "7"));
+        assert_eq!(store.put("u2".into(), object("a", "7")), ["u1", "u2"], "both are told: one is gone");
         assert!(store.get("u1").is_none());
         store.remove("u1");
         assert_eq!(store.by_name("a").unwrap().resource_version().as_deref(), Some("7"));
@@ -112,12 +109,12 @@ mod tests {
     fn a_late_answer_neither_brings_back_what_is_gone_nor_evicts_who_has_its_name() {
         let mut store = Store::default();
         store.put("u1".into(), object("a", "5"));
-        assert!(store.update("u1", object("a", "6")));
-        assert!(!store.update("u1", object("a", "5")));
+        assert_eq!(store.update("u1", object("a", "6")), ["u1"]);
+        assert!(store.update("u1", object("a", "5")).is_empty());
         store.remove("u1");
-        assert!(!store.update("u1", object("a", "7")));
+        assert!(store.update("u1", object("a", "7")).is_empty());
         store.put("u2".into(), object("a", "8"));
-        assert!(!store.update("u1", object("a", "9")));
+        assert!(store.update("u1", object("a", "9")).is_empty());
         assert!(store.get("u1").is_none() && store.get("u2").is_some());
     }
 

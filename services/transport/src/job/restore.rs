@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waybill_protocol::{Author, KeyStatement, Uid};
+use waybill_protocol::{Author, Uid};
 
 use super::{Job, Own, Photo, Profile};
 use crate::journal::Record;
@@ -45,7 +45,7 @@ impl Job {
             Record::Upc { upc } => self.upc = Some(upc),
             Record::Statement { bytes } => {
                 // It was verified before it was kept; its dates are of that day.
-                if let Ok(statement) = KeyStatement::verify_recorded(&bytes.0, self.own.trust.cas()) {
+                if let Ok(statement) = self.own.trust.recorded_statement(&bytes.0) {
                     self.seller = Some((statement, bytes));
                 }
             }

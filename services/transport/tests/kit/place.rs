@@ -152,7 +152,7 @@ impl Place {
         let statement = STANDARD.encode(&next.signer.statement_bytes().0);
         self.office().books().renewal = Some(serde_json::json!({
             "certificate": certificate(&world.ca, name, &key, (-1, 3)), "statement": statement, "sellerStatements": [],
-            "bundle": world.ca.pem, "revocations": {"number": 2, "entries": []},
+            "bundle": world.ca.pem, "published": [world.ca.publishes("revoked.json", r#"{"number":2,"entries":[]}"#)],
         }));
     }
 

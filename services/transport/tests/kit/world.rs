@@ -1,12 +1,14 @@
 //! A trust domain for tests: a CA as the operator makes it, a seller and carriers with their statements.
 #![allow(dead_code, reason = "every test takes what it needs of the shared kit")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::SigningKey as CaSigningKey;
 use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use waybill_protocol::{
     AgreementSecret, CaKey, Conversation, Custody, Ed25519Key, Hash, KeyStatement, Name, Order, Role, Signer, Subject,
-    Trust, Uid, UnixMillis, version,
+    Trust, Uid, UnixMillis, published, version,
 };
 
 pub(crate) const COMMIT_KEY: [u8; 32] = [0xc0; 32];
@@ -60,6 +62,13 @@ impl Ca {
     pub(crate) fn trust(&self) -> Trust {
         let point = self.signing.verifying_key().to_sec1_point(false);
         Trust::new(vec![CaKey::new(&self.der, point.as_bytes()).unwrap()])
+    }
+
+    /// As the operator publishes it: see `waybill_protocol::published`.
+    pub(crate) fn publishes(&self, name: &str, content: &str) -> serde_json::Value {
+        let signature = self.signing.sign(&published::to_be_signed(name, content.as_bytes()));
+        let signature = published::assemble(self.trust().cas()[0].kid(), &signature);
+        serde_json::json!({"name": name, "content": content, "signature": STANDARD.encode(signature)})
     }
 
     pub(crate) fn participant(&self, statement: &KeyStatement, seed: u8) -> Participant {

@@ -119,4 +119,6 @@ async fn an_agent_whose_certificate_ended_gets_the_next_one_by_its_own_signature
     assert!(place.office().books().asked.contains(&"identity".to_owned()));
     let statement = std::fs::read(place.at("keys").join("statement")).unwrap();
     assert_ne!(statement, place.world.carrier.signer.statement_bytes().0, "the next statement is in its folder");
+    let revoked = std::fs::read_to_string(place.at("trust").join("revoked.json")).unwrap();
+    assert!(revoked.contains("\"number\":2"), "and the list its CA signed: {revoked}");
 }

@@ -13,7 +13,13 @@ fn policy() -> Policy {
 }
 
 fn fresh() -> Lifecycle {
-    Lifecycle { active: Active { id: "a".into(), since: at(0) }, next: None, previous: Vec::new(), rotate_seen: None }
+    Lifecycle {
+        active: Active { id: "a".into(), since: at(0) },
+        next: None,
+        previous: Vec::new(),
+        former: Vec::new(),
+        rotate_seen: None,
+    }
 }
 
 fn observed(now: Timestamp) -> Observed<'static> {
@@ -168,4 +174,14 @@ proptest! {
             prop_assert!(decide(&state, &observed, &policy()) != Some(step), "no step is due twice in a row");
         }
     }
+}
+
+#[test]
+fn former_authorities_are_remembered_up_to_a_bound_the_youngest_ones() {
+    let mut state = fresh();
+    for number in 0..40 {
+        state.remember(Former { id: format!("{number}"), retired: at(number), certificate: String::new() });
+    }
+    let ids: Vec<_> = state.former.iter().map(|former| former.id.as_str()).collect();
+    assert_eq!((ids.len(), ids[0], ids[31]), (MOST_FORMER, "39", "8"));
 }
