@@ -217,3 +217,33 @@ pub(crate) fn tell(log: &Log) -> String {
         log.entries().iter().map(line).collect::<String>()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(phase: &str, seller: &[&str], carrier: &[&str]) -> End {
+        let words = |said: &[&str]| said.iter().map(|word| (*word).to_owned()).collect();
+        End { phase: phase.into(), attempts: 1, seller: words(seller), carrier: words(carrier) }
+    }
+
+    #[test]
+    fn who_was_called_off_ends_so_or_as_undisturbed_and_not_halfway() {
+        let undisturbed = end("Delivered", &["HandedOver"], &["Accepted", "PickedUp", "Delivered"]);
+        let called_off = ["HandedOver", "Cancelled"];
+        let fits = |end: End| end.may_follow_cancellation(&undisturbed);
+        assert!(fits(undisturbed.clone()), "nobody had time to call it off");
+        assert!(fits(end("Returned", &called_off, &["Accepted", "PickedUp", "GivenBack"])));
+        assert!(fits(end("Delivered", &called_off, &["Accepted", "PickedUp", "Delivered"])), "too late");
+        assert!(!fits(end("Delivered", &called_off, &["Accepted", "Delivered"])), "never picked up");
+        assert!(!fits(end("PickedUp", &called_off, &["Accepted", "PickedUp"])));
+        assert!(!fits(end("Returned", &["HandedOver"], &["Accepted", "PickedUp"])), "nobody called it off");
+    }
+
+    #[test]
+    fn a_label_lost_with_a_journal_counts_as_read_only_with_its_incident() {
+        let with = |carrier: &[&str]| end("Delivered", &[], carrier).with_label().carrier;
+        assert_eq!(with(&["Accepted", "Scanned Unreadable", "IncidentReported"]), ["Accepted", "Scanned Read"]);
+        assert_eq!(with(&["Scanned Unreadable", "Delivered"]), ["Scanned Unreadable", "Delivered"]);
+    }
+}

@@ -111,3 +111,28 @@ impl Iterator for Steady {
 impl kube::runtime::utils::Backoff for Steady {
     fn reset(&mut self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn delivery(entries: &[&str]) -> Delivery {
+        let entry = |signed: &&str| json!({"author": "Seller", "seq": 0, "event": "HandedOver", "at": "2026-01-01T00:00:00.000000Z", "signed": signed, "id": signed});
+        let custody: Vec<_> = entries.iter().map(entry).collect();
+        let spec = json!({"upc": "upc-1", "seller": "acme"});
+        let body = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Delivery", "metadata": {"name": "upc-1"},
+                          "spec": spec, "status": {"custody": custody}});
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn an_entry_that_goes_or_changes_is_noticed() {
+        let before = delivery(&["AA==", "AQ=="]);
+        assert_eq!(shrunk(&before, &delivery(&["AA==", "AQ==", "Ag=="])), None);
+        for after in [&["AA=="][..], &["AA==", "Ag=="], &[]] {
+            assert!(shrunk(&before, &delivery(after)).is_some(), "{after:?}");
+        }
+    }
+}
