@@ -6,23 +6,24 @@ use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use x25519_dalek::{PublicKey, StaticSecret};
 
 /// What the owner of an external carrier keeps to itself.
 pub struct Keys {
     pub tls: KeyPair,
     pub signing: SigningKey,
-    /// The public half only: nothing is sealed to it in these tests.
+    pub sealing_secret: [u8; 32],
     pub sealing: [u8; 32],
 }
 
 impl Keys {
     pub fn fresh() -> Self {
-        // The top bit of an X25519 key is never set: such a spelling of a point is refused.
-        let mut sealing: [u8; 32] = rand::random();
-        sealing[31] &= 0x7f;
+        let sealing_secret: [u8; 32] = rand::random();
+        let sealing = PublicKey::from(&StaticSecret::from(sealing_secret)).to_bytes();
         Self {
             tls: KeyPair::generate().expect("a P-256 key"),
             signing: SigningKey::from_bytes(&rand::random()),
+            sealing_secret,
             sealing,
         }
     }
