@@ -123,7 +123,12 @@ impl Agent {
                     drop(listed);
                     self.end_if_revoked();
                 }
-                Some(Ok((delivery, Err(unsent)))) = self.lines.join_next() => self.tell(&delivery, None, unsent.0),
+                Some(line) = self.lines.join_next() => {
+                    // The task it was for has ended meanwhile: it is another's to take up.
+                    if let Ok((delivery, Err(unsent))) = line {
+                        self.tell(&delivery, None, unsent.0);
+                    }
+                }
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
             }
         }

@@ -168,6 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn d_07_a_parcel_comes_nearer_leg_by_leg_and_ends_at_its_door() {
+        let (delivery, way) = (Uid::new("dddddddd-0000-4000-8000-000000000001").unwrap(), simulator("[]"));
+        let (north, east) = place(&delivery);
+        let away = |leg, progress| {
+            let fix = way.position(&delivery, leg, progress);
+            (f64::from(fix.latitude_e7) / 1e7 - north).hypot(f64::from(fix.longitude_e7) / 1e7 - east)
+        };
+        let legs = [Leg::PickUp, Leg::To(Stage::Country), Leg::To(Stage::PostalCode), Leg::To(Stage::Door)];
+        let way_down: Vec<f64> =
+            legs.iter().flat_map(|leg| [away(*leg, 0.0), away(*leg, 0.5), away(*leg, 1.0)]).collect();
+        assert!(way_down.is_sorted_by(|one, next| next <= &(one + 1e-6)), "{way_down:?}");
+        assert!(way_down[0] > 0.19 && way_down[11] < 1e-6, "{way_down:?}");
+    }
+
+    #[test]
     fn d_03_kinds_differ_in_their_pace_and_a_pace_of_zero_is_at_once() {
         let pace = |kind| Simulator { kind, ..simulator("[]") }.travel(&errand(Leg::To(Stage::Door), 1)).0;
         assert!(pace(CarrierKind::Drone) < pace(CarrierKind::Truck));

@@ -15,6 +15,20 @@ use waybill_protocol::{
 
 use super::world::{COMMIT_KEY, LABEL_KEY, ORDER_SALT, Participant, World, order, uid};
 
+/// What stands in the log of a plain delivery that nobody disturbs.
+pub(crate) const PLAIN: [&str; 10] = [
+    "Accepted",
+    "HandedOver",
+    "PickedUp",
+    "Released",
+    "Posted",
+    "Released",
+    "Posted",
+    "Released",
+    "Delivered",
+    "Erased",
+];
+
 /// What the seller asks for and how it behaves.
 #[derive(Clone)]
 pub(crate) struct Wishes {

@@ -3,21 +3,8 @@
 use waybill_protocol::{Phase, Verdict};
 
 use crate::desk::{Desk, Kill, NOW};
-use crate::kit::shop::Wishes;
+use crate::kit::shop::{PLAIN, Wishes};
 use crate::kit::world::{DELIVERY, World};
-
-const PLAIN: [&str; 10] = [
-    "Accepted",
-    "HandedOver",
-    "PickedUp",
-    "Released",
-    "Posted",
-    "Released",
-    "Posted",
-    "Released",
-    "Delivered",
-    "Erased",
-];
 
 pub(crate) fn desk(wishes: Wishes) -> (tempfile::TempDir, World, Desk) {
     let dir = tempfile::tempdir().unwrap();

@@ -82,7 +82,7 @@ fn a_courier_with_a_camera_taps_a_parcel_to_its_door_and_no_step_can_be_left_out
 }
 
 #[test]
-fn every_way_a_parcel_can_go_wrong_can_be_tapped() {
+fn d_50_every_way_a_parcel_can_go_wrong_can_be_tapped() {
     for (tap, phase) in [
         (Tap::Failed(REASON), Phase::AttemptFailed),
         (Tap::Refused(REASON), Phase::Refused),
