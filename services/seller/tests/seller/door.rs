@@ -19,6 +19,8 @@ async fn the_last_position_is_shown_as_exactly_as_the_delivery_allows() {
         let token = desk.view("UPC_1");
         desk.refuses("position", Some(&token), (403, "position-not-shared")).await;
         desk.stage.change(&desk.name, json!({"share": {"location": "coarse"}})).await;
+        // What comes before the seller knows that it is shared is not kept.
+        desk.hears_of_sharing(&token).await;
         desk.agent.is_at(1, 525_212_345, 134_056_789);
         let coarse = desk.shows(&token, |body| body["sharing"] == "coarse").await;
         assert_eq!((&coarse["latitude"], &coarse["longitude"]), (&json!(52.525), &json!(13.405)));
@@ -194,6 +196,14 @@ impl Desk {
             if status == 200 && so(&body) { Ok(body) } else { Err(format!("{status} {body}")) }
         })
         .await
+    }
+
+    async fn hears_of_sharing(&self, token: &str) {
+        waybill_e2e::eventually("the seller knows that positions are shared", SOON, || async {
+            let (status, body) = self.get("position", Some(token)).await;
+            if status == 404 { Ok(()) } else { Err(format!("{status} {body}")) }
+        })
+        .await;
     }
 
     async fn refuses(&self, what: &str, token: Option<&str>, (status, slug): (u16, &str)) {
