@@ -36,16 +36,6 @@ impl End {
         Self { phase: log.phase().to_string(), attempts: log.state().attempt(), seller, carrier }
     }
 
-    /// As if the label had been read. A managed agent has its label's picture from the hand-over alone: where that went with its
-    /// journal, the label counts as unreadable, and the incident it reports lets the door open.
-    pub(crate) fn with_label(mut self) -> Self {
-        while let Some(at) = self.carrier.windows(2).position(|said| said == ["Scanned Unreadable", "IncidentReported"])
-        {
-            self.carrier.splice(at..at + 2, ["Scanned Read".to_owned()]);
-        }
-        self
-    }
-
     /// The end of a Delivery that its sender called off at some moment, where left alone it comes to `undisturbed`. A carrier
     /// that had not heard of it did what it did: that stands (and [`wrongs`] holds it against one that had).
     pub(crate) fn may_follow_cancellation(&self, undisturbed: &Self) -> bool {
@@ -238,12 +228,5 @@ mod tests {
         assert!(!fits(end("Delivered", &called_off, &["Accepted", "Delivered"])), "never picked up");
         assert!(!fits(end("PickedUp", &called_off, &["Accepted", "PickedUp"])));
         assert!(!fits(end("Returned", &["HandedOver"], &["Accepted", "PickedUp"])), "nobody called it off");
-    }
-
-    #[test]
-    fn a_label_lost_with_a_journal_counts_as_read_only_with_its_incident() {
-        let with = |carrier: &[&str]| end("Delivered", &[], carrier).with_label().carrier;
-        assert_eq!(with(&["Accepted", "Scanned Unreadable", "IncidentReported"]), ["Accepted", "Scanned Read"]);
-        assert_eq!(with(&["Scanned Unreadable", "Delivered"]), ["Scanned Unreadable", "Delivered"]);
     }
 }

@@ -149,7 +149,7 @@ impl Fault {
             26 => Self::NodeKilled { part: Node::Etcd },
             27 => Self::NodeFrozen { part: Node::ApiServer, away: millis(chance, 6_000) },
             // Not with a restart: who is killed between its new keys and its first event with them has lost the old ones.
-            28 => Self::KeysRotated { agents_restart: false },
+            28 => Self::KeysRotated { agents_restart: chance.random_bool(0.5) },
             29 => Self::PhotosFull { away: millis(chance, 5_000) },
             _ => Self::JournalsFull { away: millis(chance, 5_000), agents_killed: chance.random_bool(0.5) },
         }
@@ -176,11 +176,6 @@ impl Fault {
             Self::PhotosFull { .. } => "photo volume full".into(),
             Self::JournalsFull { .. } => "journal volume full".into(),
         }
-    }
-
-    /// Whether simulated agents lose what they were told about labels.
-    pub(crate) fn loses_labels(self) -> bool {
-        matches!(self, Self::JournalLost { .. })
     }
 
     /// Whether somebody may end by itself: who cannot write what it must not forget; it is started again.

@@ -185,7 +185,6 @@ impl Scene {
     /// Waits until one has come to the end it has undisturbed, or for too long.
     async fn ends(&self, at: usize, round: &Round, undisturbed: &Undisturbed, mended: Instant) -> Outcome {
         let parcel = &round.parcels[at].0;
-        let labels_lost = round.faults().any(Fault::loses_labels);
         let (name, expected) = (name(at), &undisturbed[&parcel.kept()]);
         let fits = |end: &End| match parcel.cancelled_after {
             Some(_) => end.may_follow_cancellation(expected),
@@ -193,8 +192,7 @@ impl Scene {
         };
         let holds = |delivery: &Delivery| {
             let log = self.read(delivery);
-            let end = End::of(&log);
-            end::is_over(&log) && fits(&if labels_lost { end.with_label() } else { end })
+            end::is_over(&log) && fits(&End::of(&log))
         };
         if timeout_at(mended + DEADLINE, self.following.until(&name, holds)).await.is_ok() {
             return Outcome { recovered: Some(mended.elapsed()), wrongs: Vec::new() };
