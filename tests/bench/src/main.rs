@@ -16,6 +16,7 @@ mod journeys;
 mod link;
 mod process;
 mod raw;
+mod reads;
 mod report;
 mod sample;
 
@@ -58,6 +59,9 @@ struct Args {
     /// How many go all the way at once.
     #[arg(long, default_value_t = 500)]
     burst: usize,
+    /// Be the bare route that the APIs are measured beside, with the certificate in this folder.
+    #[arg(long, hide = true)]
+    bare: Option<std::path::PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,11 +78,13 @@ enum Figure {
     Broker,
     /// Sealed, signed and answered messages beside plain ones; needs no cluster.
     Link,
+    /// GETs with a token at both APIs beside a bare route.
+    Reads,
 }
 
 impl Figure {
-    const ALL: [Self; 6] =
-        [Self::Example, Self::Journeys, Self::Deliveries, Self::Certificates, Self::Broker, Self::Link];
+    const ALL: [Self; 7] =
+        [Self::Example, Self::Journeys, Self::Reads, Self::Deliveries, Self::Certificates, Self::Broker, Self::Link];
 }
 
 impl std::fmt::Display for Figure {
@@ -92,6 +98,9 @@ async fn main() -> Result<()> {
     // Only fails when a provider is already there.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let args = Args::parse();
+    if let Some(files) = &args.bare {
+        return reads::serve_bare(files).await;
+    }
     let mut report = Report::default();
     report.line("load of the machine before (1 min)", process::load());
     let measured = measure(&args, &mut report).await;
@@ -119,6 +128,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if asked(Figure::Journeys) {
         journeys::measure(&setting, args.singles, args.burst, report).await.context("the journeys' figures")?;
+    }
+    if asked(Figure::Reads) {
+        reads::measure(&setting, report).await.context("the reads' figures")?;
     }
     if asked(Figure::Deliveries) {
         deliveries::measure(&setting, args.deliveries, args.idle, report).await.context("the Deliveries' figures")?;
