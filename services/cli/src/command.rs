@@ -1,0 +1,71 @@
+//! The commands, one file each.
+
+mod bundle;
+mod cancel;
+mod carrier;
+mod certs;
+mod doctor;
+mod label;
+mod timeline;
+mod track;
+mod verify;
+
+use clap::{CommandFactory as _, Subcommand};
+use clap_complete::Shell;
+
+use crate::cluster::{Cluster, Where};
+use crate::code;
+use crate::error::Error;
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows where parcels are, and goes on showing with --watch
+    Track(track::Args),
+    /// Shows everything that was signed about a delivery, verified here
+    Timeline(timeline::Args),
+    /// Writes the proof of a delivery into one file
+    Bundle(bundle::Args),
+    /// Checks a proof bundle: no network, no cluster
+    Verify(verify::Args),
+    /// Writes the events of a delivery as EPCIS 2.0
+    Epcis(bundle::EpcisArgs),
+    /// Makes the label of a parcel: its code and its secret as a QR code
+    Label(label::Args),
+    /// Calls a delivery off; after pick-up the parcel comes back
+    Cancel(cancel::Args),
+    /// What concerns carriers
+    #[command(subcommand)]
+    Carrier(carrier::Command),
+    /// Shows the certificates of Sellers and Carriers, and when they lapse
+    Certs(certs::Args),
+    /// Says what is wrong and what to do next
+    Doctor(doctor::Args),
+    /// Prints the completion script of a shell
+    Completion { shell: Shell },
+}
+
+/// Runs one; the answer is the exit code.
+pub(crate) async fn run(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Verify(args) => verify::run(&args),
+        Command::Completion { shell } => {
+            let mut line = crate::Line::command();
+            clap_complete::generate(shell, &mut line, "kubectl-waybill", &mut std::io::stdout());
+            Ok(code::DONE)
+        }
+        Command::Track(args) => track::run(&at(&args.place).await?, &args).await,
+        Command::Timeline(args) => timeline::run(&at(&args.place).await?, &args).await,
+        Command::Bundle(args) => bundle::run(&at(&args.place).await?, &args).await,
+        Command::Epcis(args) => bundle::epcis(&at(&args.place).await?, &args).await,
+        Command::Label(args) => label::run(&at(&args.place).await?, &args).await,
+        Command::Cancel(args) => cancel::run(&at(&args.place).await?, &args).await,
+        Command::Carrier(carrier::Command::Revoke(args)) => carrier::revoke(&at(&args.place).await?, &args).await,
+        Command::Certs(args) => certs::run(&at(&args.place).await?).await,
+        Command::Doctor(args) => doctor::run(&at(&args.place).await?).await,
+    }
+}
+
+async fn at(place: &Where) -> Result<Cluster, Error> {
+    Cluster::of(place).await
+}

@@ -1,0 +1,96 @@
+//! What went wrong, and what to do about it, in that order.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("failed to find a cluster")]
+    Config(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("failed to {verb} {what} in namespace {namespace:?}")]
+    Cluster {
+        verb: &'static str,
+        what: String,
+        namespace: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("there is no Delivery with the name or UPC {name:?} in namespace {namespace:?}")]
+    NoDelivery { name: String, namespace: String },
+    #[error("{count} Deliveries have the UPC {upc:?}: {names}")]
+    Ambiguous { upc: String, count: usize, names: String },
+    #[error("{0}")]
+    Missing(String),
+    #[error("failed to {verb} {path:?}")]
+    File {
+        verb: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to make the bundle")]
+    Bundle(#[source] waybill_proof::WriteError),
+}
+
+impl Error {
+    /// The error, its causes, and the next step.
+    pub(crate) fn told(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text += &format!(": {}", said(error));
+            cause = if error.is::<kube::Error>() { None } else { error.source() };
+        }
+        match self.next_step() {
+            Some(step) => format!("{text}\n  {step}"),
+            None => text,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Config(_) => {
+                Some("set KUBECONFIG or pass --kubeconfig; `make -s kubeconfig` prints the one of `make up`".into())
+            }
+            Self::NoDelivery { .. } => {
+                Some("`kubectl waybill track` lists them; another namespace goes after -n".into())
+            }
+            Self::Ambiguous { .. } => Some("say which one by its name".into()),
+            Self::Cluster { verb, what, namespace, source } => cluster_step(verb, what, namespace, source),
+            _ => None,
+        }
+    }
+}
+
+/// kube's own text is the whole answer of the server; its message is what a person needs.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        _ => error.to_string(),
+    }
+}
+
+fn cluster_step(verb: &str, what: &str, namespace: &str, source: &kube::Error) -> Option<String> {
+    let kube::Error::Api(status) = source else {
+        return Some("does the cluster run, and does this kubeconfig lead to it? `kubectl version` tells".into());
+    };
+    let resource = what.split_whitespace().next().unwrap_or(what);
+    if status.is_forbidden() {
+        let right = format!("you lack the right to {verb} {resource} there; whoever runs the cluster can give it:");
+        let role = format!(
+            "kubectl create role waybill-{resource} -n {namespace} --verb={verb} --resource={}",
+            full(resource)
+        );
+        return Some(format!("{right}\n  {role}"));
+    }
+    let unknown = status.is_not_found() && matches!(resource, "deliveries" | "sellers" | "carriers");
+    unknown.then(|| "is Waybill installed? `kubectl waybill doctor` tells".into())
+}
+
+fn full(resource: &str) -> String {
+    match resource {
+        "deliveries" | "sellers" | "carriers" => format!("{resource}.{}", waybill_crds::GROUP),
+        _ => resource.to_owned(),
+    }
+}
