@@ -185,3 +185,14 @@ fn missing_orders_stop_a_seller_and_one_malformed_order_does_not() {
         assert!(condition::find(&status.conditions, ConditionType::OrdersAvailable).is_none(), "not ours to apply");
     }
 }
+
+#[test]
+fn no_variable_of_its_pods_is_said_to_be_empty() {
+    // The API server drops an empty value: the Deployment would look changed to every operator that starts.
+    let mut none = settings();
+    none.order_urls.clear();
+    let deployment = build(&valid(&fixtures::seller("acme", false)), &none).deployment;
+    let containers = deployment.spec.unwrap().template.spec.unwrap().containers;
+    let empty = containers.iter().flat_map(|one| one.env.iter().flatten()).find(|one| one.value.as_deref() == Some(""));
+    assert_eq!(empty, None);
+}

@@ -172,7 +172,9 @@ impl Program<'_> {
     fn environment(&self) -> Vec<EnvVar> {
         let log = &self.settings.log;
         let format = format!("{:?}", log.format).to_ascii_lowercase();
-        let mut env: Vec<EnvVar> = self.env.iter().map(|(name, value)| plain(name, value)).collect();
+        // The API server drops an empty value, and what is dropped would look like a difference for ever.
+        let said = self.env.iter().filter(|(_, value)| !value.is_empty());
+        let mut env: Vec<EnvVar> = said.map(|(name, value)| plain(name, value)).collect();
         env.extend(self.mounts.iter().filter_map(|mount| {
             let (variable, path, _) = mount.parts();
             Some(plain(variable?, &path))
