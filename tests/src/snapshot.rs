@@ -134,7 +134,8 @@ fn normal(kind: &str, object: &DynamicObject) -> Value {
         "Carrier" => forget(&mut normal, &["/spec/transport/external"]),
         "Service" => forget(&mut normal, &["/spec/clusterIP", "/spec/clusterIPs"]),
         "Deployment" => forget(&mut normal, &["/spec/template/metadata/annotations/waybill.dev~1content-hash"]),
-        "Lease" => forget(&mut normal, &["/spec"]),
+        // Who holds it, and where that one is reached.
+        "Lease" => forget(&mut normal, &["/spec", "/metadata/annotations/waybill.dev~1address"]),
         _ => {}
     }
     normal
