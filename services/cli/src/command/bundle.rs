@@ -9,6 +9,7 @@ use waybill_proof::{About, Contents, Photo, check, epcis};
 use waybill_protocol::fact::reason::Media;
 use waybill_protocol::{Author, Entry, Hash, Log, Uid};
 
+use super::verify::fingerprint;
 use crate::cluster::{Cluster, Where};
 use crate::code;
 use crate::error::Error;
@@ -50,7 +51,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
     };
     let bytes = contents.write().map_err(Error::Bundle)?;
     let root = published.text("root-fingerprint");
-    let report = check(&bytes, hash(root));
+    let report = check(&bytes, fingerprint(root).ok());
     if report.answer == Answer::Broken {
         return Err(Error::Missing(format!("the bundle would not verify: {:?}", report.lines)));
     }
@@ -123,12 +124,6 @@ fn photos(folder: Option<&Path>, log: &Log) -> Result<Vec<Photo>, Error> {
         }
     }
     Ok(photos)
-}
-
-fn hash(text: &str) -> Option<Hash> {
-    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(pair).collect();
-    bytes?.try_into().ok().map(Hash)
 }
 
 /// Whole or not at all: beside its place first.

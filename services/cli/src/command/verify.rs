@@ -28,7 +28,7 @@ enum Output {
 }
 
 /// 64 hexadecimal digits; colons, as openssl writes them, are passed over.
-fn fingerprint(text: &str) -> Result<Hash, String> {
+pub(crate) fn fingerprint(text: &str) -> Result<Hash, String> {
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
