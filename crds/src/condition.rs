@@ -50,6 +50,8 @@ types! {
     WorkloadReady,
     /// Seller: True while the orders can be read. False names the Secret and the key at fault, never its content.
     OrdersAvailable,
+    /// Seller with `spec.notify`: True while everybody who is to be told is. False says who is not, and why.
+    NotificationsDelivered,
     /// Delivery: True once a carrier's agent has accepted the job.
     Accepted,
     /// Delivery: True once both sides signed the hand-over of the parcel.

@@ -38,6 +38,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const FIELD_MANAGER: &str = "waybill-operator";
 /// The Seller service's name in server-side apply; it owns the condition `OrdersAvailable` of its Seller.
 pub const SELLER_FIELD_MANAGER: &str = "wb-seller";
+/// Its name where it tells what became of notifications: another, so that each condition is applied by itself.
+pub const NOTIFY_FIELD_MANAGER: &str = "wb-seller-notify";
 /// The longest name of a Seller or Carrier: names of what is made for them are derived and capped at 63.
 pub const NAME_MAX: usize = 40;
 

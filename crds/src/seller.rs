@@ -1,5 +1,7 @@
 //! The Seller: who releases the address, part by part.
 
+pub mod notify;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::{Duration, within};
 use crate::participant::{CertificateSpec, CertificateStatus};
+pub use notify::{Mail, MailTls, Notify, Webhook};
 
 /// Where the orders are, and how this Seller works.
 #[derive(CustomResource, Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
@@ -77,6 +80,9 @@ pub struct SellerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = within("duration(self) >= duration('1m')", "collectWithin must be at least 1m"))]
     pub collect_within: Option<Duration>,
+    /// Whom this Seller tells what becomes of its parcels. Nobody unless you say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 /// How a parcel is handed to the carrier.
@@ -96,8 +102,8 @@ pub struct SellerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `CertificatesIssued`, `WorkloadReady`, `OrdersAvailable` and their summary `Ready`; `Reconciling` and `Stalled`
-    /// only while true.
+    /// `CertificatesIssued`, `WorkloadReady`, `OrdersAvailable` and their summary `Ready`; `NotificationsDelivered` where
+    /// `notify` is set; `Reconciling` and `Stalled` only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::condition::schema")]
     pub conditions: Vec<Condition>,

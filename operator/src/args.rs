@@ -57,6 +57,14 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_ORDER_URLS", value_delimiter = ',')]
     pub order_urls: Vec<String>,
 
+    /// Hosts a Seller's notifications may lead to (`host` or `host:port`), separated by commas; empty means none.
+    #[arg(long, env = "WAYBILL_NOTIFY_HOSTS", value_delimiter = ',')]
+    pub notify_hosts: Vec<String>,
+
+    /// Address of the board as people reach it: what tracking links begin with; unset, there are no links in e-mails.
+    #[arg(long, env = "WAYBILL_BOARD_URL")]
+    pub board_url: Option<String>,
+
     /// How many objects of one kind are worked on at the same time.
     #[arg(long, env = "WAYBILL_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
@@ -120,6 +128,7 @@ impl Args {
             broker_url: self.broker_url.clone().filter(|url| !url.is_empty()),
             broker_external_names: named(&self.broker_external_names),
             carrier_api_external_names: named(&self.carrier_api_external_names),
+            board_url: self.board_url.clone().filter(|url| !url.is_empty()),
             ca_ttl: self.ca_ttl.get(),
             ca_overlap: self.ca_overlap.get(),
         }

@@ -71,6 +71,8 @@ pub struct Settings {
     pub broker_url: Option<String>,
     pub broker_external_names: Vec<String>,
     pub carrier_api_external_names: Vec<String>,
+    /// Where people reach the board.
+    pub board_url: Option<String>,
     pub ca_ttl: std::time::Duration,
     pub ca_overlap: std::time::Duration,
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde_json::{Value, json};
 use waybill_crds::{Carrier, Delivery, Phase};
 use waybill_e2e::objects::{self, PROVISIONED, apply, config, delivery};
@@ -82,6 +84,56 @@ async fn a_delivery_is_followed_read_bundled_and_proved_far_from_the_cluster() {
         assert!(says(0, &["doctor", "-n", here]).contains("nothing is wrong"));
     })
     .await;
+}
+
+/// A kubeconfig with a client certificate has no token to show: one is asked for in the name of an account of the namespace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracking_link_is_made_listed_and_taken_back_through_the_cluster_alone() {
+    in_namespace("plugin-token", &[], |namespace| async move {
+        let here = namespace.name.as_str();
+        delivered(&namespace).await;
+        viewer(&namespace, "clerk").await;
+        let words = |rest: &[&str]| -> Vec<String> {
+            let all = [&["token"], rest, &["-n", here, "--account", "clerk"]].concat();
+            all.into_iter().map(str::to_owned).collect()
+        };
+        let says = |code: i32, rest: &[&str]| {
+            let words = words(rest);
+            says(code, &words.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let link = eventually("a link is made", PROVISIONED, || async {
+            let words = words(&["issue", "upc-1", "--recipient", "--ttl", "1h", "--board", "https://board.example"]);
+            let output = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() { Ok(text) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        })
+        .await;
+        assert!(link.starts_with(&format!("https://board.example/track#{here}.")), "{link}");
+        let listed = says(0, &["list", "upc-1"]);
+        assert!(listed.contains("recipient"), "{listed}");
+        let all: Value = serde_json::from_str(&says(0, &["list", "upc-1", "-o", "json"])).expect("JSON");
+        let id = all[0]["id"].as_str().expect("an id");
+        assert!(!link.contains(id), "a list opens nothing");
+        assert!(says(0, &["revoke", "upc-1", &id[..12]]).contains("taken back"));
+        assert!(says(0, &["list", "upc-1"]).contains("no links"));
+        assert!(says(1, &["revoke", "upc-1", "ffff"]).contains("kubectl waybill token list"));
+        let lost = run(&["token", "list", "upc-1", "-n", here, "--account", "nobody-of-this-name"]);
+        assert!(String::from_utf8_lossy(&lost.stderr).contains("serviceaccounts/token"), "{lost:?}");
+    })
+    .await;
+}
+
+/// An account that may read Deliveries.
+async fn viewer(namespace: &Namespace, name: &str) {
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": [
+        {"apiGroups": ["waybill.dev"], "resources": ["deliveries"], "verbs": ["get", "list"]}]});
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace.name}]});
+    apply::<ServiceAccount>(namespace, &account).await.expect("an account");
+    apply::<Role>(namespace, &role).await.expect("a Role");
+    apply::<RoleBinding>(namespace, &binding).await.expect("a RoleBinding");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,6 +118,19 @@ reasons! {
     /// `spec.url` is not on the list of order systems the chart allows.
     OrdersUrlForbidden,
 
+    // Notifications.
+    /// Everything there was to tell is told.
+    Notified,
+    /// A receiver of `spec.notify` does not take what it is told: it is tried again, more and more rarely.
+    NotifyFailing,
+    /// A receiver was tried for as long as is tried, or said that it wants no more: what it was not told is kept in ConfigMap
+    /// `wb-seller-<name>-notices`.
+    NotifyGivenUp,
+    /// A host in `spec.notify` is not on the list of hosts the chart allows.
+    NotifyHostForbidden,
+    /// A Secret named in `spec.notify` does not exist, or has not the keys it should have.
+    NotifySecretMissing,
+
     // The parcel's own way; also the reasons of the conditions Accepted, PickedUp, Delivered and Proven.
     /// Nobody has accepted the job yet.
     AwaitingAcceptance,

@@ -96,6 +96,7 @@ fn content(
         ("broker-external", settings.broker_external_names.join(",")),
         ("carrier-api", format!("https://{api}.{namespace}.svc:5001")),
         ("carrier-api-external", settings.carrier_api_external_names.join(",")),
+        ("board", settings.board_url.clone().unwrap_or_default()),
         (STATEMENT, statement.unwrap_or_default().to_owned()),
     ];
     let said = said.into_iter().filter(|(_, text)| !text.is_empty());
@@ -215,6 +216,7 @@ mod tests {
             broker_url: None,
             broker_external_names: vec!["mqtt.example.com".into()],
             carrier_api_external_names: Vec::new(),
+            board_url: Some("https://board.example.com".into()),
             ca_ttl: std::time::Duration::from_secs(3600),
             ca_overlap: std::time::Duration::from_secs(60),
         }

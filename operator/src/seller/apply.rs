@@ -9,12 +9,15 @@ use crate::context::Context;
 
 pub(super) async fn apply(context: &Context, children: &Children, prepared: Prepared) -> Result<Deployment, Error> {
     // No `..`: a new object cannot be forgotten here.
-    let Prepared { account, role, binding, lease, service, policy, budget, deployment } = prepared;
+    let Prepared { account, role, binding, lease, notices, service, policy, budget, deployment } = prepared;
     one::apply(context, &children.accounts, account).await?;
     one::apply(context, &children.roles, role).await?;
     one::apply(context, &children.bindings, binding).await?;
     // Made once; what it says is its holder's. Not watched, because it changes every few seconds.
     one::create_once(context, &lease).await?;
+    if let Some(notices) = &notices {
+        one::create_once(context, notices).await?;
+    }
     one::apply(context, &children.services, service).await?;
     one::apply(context, &children.policies, policy).await?;
     one::apply(context, &children.budgets, budget).await?;

@@ -1,7 +1,7 @@
 //! A Seller's specification, read once into what the builders need. Pure.
 
 use kube::ResourceExt;
-use waybill_crds::seller::url_is_allowed;
+use waybill_crds::seller::{Notify, url_is_allowed};
 use waybill_crds::{Reason, Seller};
 
 use crate::args::Args;
@@ -12,6 +12,14 @@ use crate::participant::Known;
 pub(crate) struct Valid {
     pub known: Known,
     pub orders: Orders,
+    /// Whom it tells. Which hosts of these it may reach its own service says: it knows their names.
+    pub notify: Option<Notify>,
+}
+
+impl Valid {
+    pub(super) fn writes_mail(&self) -> bool {
+        self.notify.as_ref().is_some_and(|notify| notify.mail.is_some())
+    }
 }
 
 /// Where the orders are.
@@ -27,7 +35,7 @@ pub(crate) enum Orders {
 }
 
 pub(super) fn validate(seller: &Seller, known: Known, settings: &Args) -> Valid {
-    Valid { known, orders: orders(seller, &settings.order_urls) }
+    Valid { known, orders: orders(seller, &settings.order_urls), notify: seller.spec.notify.clone() }
 }
 
 fn orders(seller: &Seller, allowed: &[String]) -> Orders {

@@ -21,6 +21,8 @@ pub(crate) enum Peer {
     CarrierApi,
     /// A web address of the user's choosing.
     Web,
+    /// These ports, wherever they are: who listens there is on the list the chart allows.
+    Ports(Vec<u16>),
 }
 
 /// Probes and metrics are open to the cluster, the TLS port to anyone (callers prove who they are), and it speaks to `peers` and DNS.
@@ -45,6 +47,7 @@ fn conversation(made: &Made, peer: &Peer) -> NetworkPolicyEgressRule {
         Peer::Itself(port) => (vec![tcp(*port)], pods(made)),
         Peer::CarrierApi => (vec![tcp(5001)], pods(&Made { component: "carrier-api", belongs: None, ..made.clone() })),
         Peer::Web => (vec![tcp(80), tcp(443)], None),
+        Peer::Ports(ports) => (ports.iter().map(|port| tcp(i32::from(*port))).collect(), None),
     };
     NetworkPolicyEgressRule { ports: Some(ports), to }
 }

@@ -35,6 +35,11 @@ pub(crate) enum Mount {
         variable: &'static str,
         name: String,
     },
+    /// A token of the pod's own account that is good at one service of ours, and nowhere else.
+    Token {
+        variable: &'static str,
+        audience: &'static str,
+    },
     /// Kept over restarts of the container, gone with the pod.
     Scratch {
         variable: &'static str,
@@ -79,6 +84,22 @@ impl Mount {
                 let source = ConfigMapVolumeSource { name: name.clone(), ..ConfigMapVolumeSource::default() };
                 let short = folder(variable);
                 (Some(variable), path(&short), Volume { config_map: Some(source), ..volume(&short) })
+            }
+            Self::Token { variable, audience } => {
+                let token = ServiceAccountTokenProjection {
+                    audience: Some((*audience).to_owned()),
+                    expiration_seconds: Some(TOKEN_SECONDS),
+                    path: "token".into(),
+                };
+                let source = ProjectedVolumeSource {
+                    default_mode: Some(SECRET_MODE),
+                    sources: Some(vec![VolumeProjection {
+                        service_account_token: Some(token),
+                        ..VolumeProjection::default()
+                    }]),
+                };
+                let short = folder(variable);
+                (Some(variable), path(&short), Volume { projected: Some(source), ..volume(&short) })
             }
             Self::Scratch { variable } => {
                 let short = folder(variable);

@@ -25,10 +25,26 @@ pub(crate) struct Grant {
     secret: [u8; 32],
 }
 
+/// Whom a grant is for. What it opens is the same, but for the recipient's code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Audience {
+    #[default]
+    Viewer,
+    Recipient,
+}
+
+impl Audience {
+    pub(crate) const fn is_viewer(&self) -> bool {
+        matches!(self, Self::Viewer)
+    }
+}
+
 /// One as those see it who may revoke it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Listed {
     pub(crate) id: String,
+    pub(crate) role: Audience,
     /// Seconds since the epoch.
     #[serde(serialize_with = "as_time")]
     pub(crate) expires: u64,
@@ -43,6 +59,9 @@ fn as_time<S: serde::Serializer>(secs: &u64, serializer: S) -> Result<S::Ok, S::
 struct Kept {
     /// Seconds since the epoch.
     expires: u64,
+    /// Those made before there were roles are viewers'.
+    #[serde(default)]
+    role: Audience,
 }
 
 impl Grant {
@@ -78,20 +97,22 @@ fn path(delivery: &Uid, id: &str) -> Path {
 }
 
 /// Keeps a new grant.
-pub(crate) async fn keep(store: &Store, grant: &Grant, expires: u64) -> Result<(), Error> {
-    let kept = serde_json::to_vec(&Kept { expires }).expect("a number is JSON");
+pub(crate) async fn keep(store: &Store, grant: &Grant, (expires, role): (u64, Audience)) -> Result<(), Error> {
+    let kept = serde_json::to_vec(&Kept { expires, role }).expect("a number and a word are JSON");
     store.put(&path(&grant.delivery, &grant.id()), kept).await
 }
 
-/// Whether a grant is good at `now`.
-pub(crate) async fn is_good(store: &Store, grant: &Grant, now: u64) -> Result<bool, Error> {
-    Ok(end(store, &path(&grant.delivery, &grant.id())).await?.is_some_and(|end| now < end))
+/// Whom a grant is for, if it is good at `now`.
+pub(crate) async fn good_for(store: &Store, grant: &Grant, now: u64) -> Result<Option<Audience>, Error> {
+    let kept = kept(store, &path(&grant.delivery, &grant.id())).await?;
+    Ok(kept.filter(|kept| now < kept.expires).map(|kept| kept.role))
 }
 
 /// `None` where there is none; what can't be read has ended long ago.
-async fn end(store: &Store, path: &Path) -> Result<Option<u64>, Error> {
+async fn kept(store: &Store, path: &Path) -> Result<Option<Kept>, Error> {
+    let ended = Kept { expires: 0, role: Audience::Viewer };
     let kept = store.get(path).await?;
-    Ok(kept.map(|bytes| serde_json::from_slice::<Kept>(&bytes).map_or(0, |kept| kept.expires)))
+    Ok(kept.map(|bytes| serde_json::from_slice::<Kept>(&bytes).unwrap_or(ended)))
 }
 
 /// Those for a delivery that are good at `now`. The others are removed.
@@ -107,8 +128,10 @@ pub(crate) async fn sweep(store: &Store, now: u64) -> Result<usize, Error> {
 async fn good(store: &Store, folder: &Path, now: u64) -> Result<Vec<Listed>, Error> {
     let mut good = Vec::new();
     for path in store.list(folder).await? {
-        match (end(store, &path).await?, path.filename()) {
-            (Some(expires), Some(id)) if now < expires => good.push(Listed { id: id.to_owned(), expires }),
+        match (kept(store, &path).await?, path.filename()) {
+            (Some(kept), Some(id)) if now < kept.expires => {
+                good.push(Listed { id: id.to_owned(), role: kept.role, expires: kept.expires });
+            }
             (Some(_), _) => drop(store.delete(&path).await?),
             _ => {}
         }
@@ -144,26 +167,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&format!("file://{}", dir.path().display()), &Default::default()).unwrap();
         let (grant, other) = (Grant::new(delivery()), Grant::new(delivery()));
-        keep(&store, &grant, 1000).await.unwrap();
-        assert!(is_good(&store, &grant, 999).await.unwrap());
-        assert!(!is_good(&store, &grant, 1000).await.unwrap());
-        assert!(!is_good(&store, &other, 1).await.unwrap());
+        keep(&store, &grant, (1000, Audience::Viewer)).await.unwrap();
+        assert!(good_for(&store, &grant, 999).await.unwrap().is_some());
+        assert!(good_for(&store, &grant, 1000).await.unwrap().is_none());
+        assert!(good_for(&store, &other, 1).await.unwrap().is_none());
         let elsewhere = Grant { delivery: Uid::new("d-2").unwrap(), ..grant.clone() };
-        assert!(!is_good(&store, &elsewhere, 1).await.unwrap(), "it opens one delivery");
-        let told = [Listed { id: grant.id(), expires: 1000 }];
+        assert!(good_for(&store, &elsewhere, 1).await.unwrap().is_none(), "it opens one delivery");
+        let told = [Listed { id: grant.id(), role: Audience::Viewer, expires: 1000 }];
         assert_eq!(list(&store, "d-1", 999).await.unwrap(), told);
         assert_eq!(sweep(&store, 999).await.unwrap(), 1);
-        assert!(is_good(&store, &grant, 999).await.unwrap(), "what is good stays");
-        keep(&store, &other, 1000).await.unwrap();
+        assert!(good_for(&store, &grant, 999).await.unwrap().is_some(), "what is good stays");
+        keep(&store, &other, (1000, Audience::Viewer)).await.unwrap();
         assert!(list(&store, "d-1", 1000).await.unwrap().is_empty(), "what ended is not told");
         assert!(store.list(&folder("d-1")).await.unwrap().is_empty(), "and not kept");
-        keep(&store, &grant, 1000).await.unwrap();
+        keep(&store, &grant, (1000, Audience::Viewer)).await.unwrap();
         assert_eq!(sweep(&store, 1000).await.unwrap(), 0);
         assert!(store.list(&folder("d-1")).await.unwrap().is_empty(), "though nobody looked");
-        keep(&store, &grant, 1000).await.unwrap();
+        keep(&store, &grant, (1000, Audience::Viewer)).await.unwrap();
         assert!(!revoke(&store, &delivery(), "../../x").await.unwrap());
         assert!(revoke(&store, &delivery(), &grant.id()).await.unwrap());
-        assert!(!is_good(&store, &grant, 1).await.unwrap());
+        assert!(good_for(&store, &grant, 1).await.unwrap().is_none());
         assert!(!revoke(&store, &delivery(), &grant.id()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_grant_made_before_there_were_roles_is_a_viewers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("file://{}", dir.path().display()), &Default::default()).unwrap();
+        let (old, new) = (Grant::new(delivery()), Grant::new(delivery()));
+        store.put(&path(&old.delivery, &old.id()), br#"{"expires":1000}"#.to_vec()).await.unwrap();
+        keep(&store, &new, (1000, Audience::Recipient)).await.unwrap();
+        assert_eq!(good_for(&store, &old, 1).await.unwrap(), Some(Audience::Viewer));
+        assert_eq!(good_for(&store, &new, 1).await.unwrap(), Some(Audience::Recipient));
     }
 }

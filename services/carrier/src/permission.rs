@@ -23,13 +23,22 @@ pub(crate) const DECLARE: Right = Right { verb: "create", subresource: Some("dec
 /// To read the notes of declarations.
 pub(crate) const READ_NOTES: Right = Right { verb: "get", subresource: Some("declarations") };
 
+/// Tokens made for this API alone: good for nothing at the API server, should this service be taken over.
+const AUDIENCE: &str = "waybill-carrier-api";
+
 /// Whose token this is; `None` when it is nobody's. Who it is is kept nowhere, but with what they declare.
 pub(crate) async fn whose(client: &Client, token: &str) -> kube::Result<Option<UserInfo>> {
-    let spec = TokenReviewSpec { token: Some(token.to_owned()), ..TokenReviewSpec::default() };
-    let review = TokenReview { spec, ..TokenReview::default() };
-    let reviewed = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
-    let status = reviewed.status.unwrap_or_default();
-    Ok(status.user.filter(|_| status.authenticated == Some(true)))
+    // The API server takes its own audience where none is named; which one that is only it knows.
+    for audiences in [Some(vec![AUDIENCE.to_owned()]), None] {
+        let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let reviewed = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
+        let status = reviewed.status.unwrap_or_default();
+        if status.authenticated == Some(true) {
+            return Ok(status.user);
+        }
+    }
+    Ok(None)
 }
 
 /// Has this user the right to this Delivery? Without a name: to all of the namespace.

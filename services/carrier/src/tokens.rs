@@ -14,6 +14,8 @@ use waybill_cluster::participants::{Participant, Participants};
 use waybill_crds::Carrier;
 use waybill_protocol::Trust;
 
+use crate::grants::Audience;
+
 /// The longest life of a token, in seconds.
 pub(crate) const LIFE: u64 = 120;
 
@@ -31,6 +33,9 @@ pub(crate) struct Pass {
     pub(crate) sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) upc: Option<String>,
+    /// Of view tokens alone: whom the grant was for, where that is not any viewer.
+    #[serde(default, skip_serializing_if = "Audience::is_viewer")]
+    pub(crate) role: Audience,
     pub(crate) iat: u64,
     pub(crate) nbf: u64,
     pub(crate) exp: u64,
@@ -123,9 +128,12 @@ mod tests {
     fn d75_claims_are_typed_and_closed() {
         let good = serde_json::json!({"iss": "a", "aud": "b", "sub": "c", "iat": 1, "nbf": 1, "exp": 2, "jti": "d"});
         assert!(serde_json::from_value::<Pass>(good.clone()).is_ok());
-        for (claim, value) in
-            [("nbf", serde_json::json!("1")), ("upc", serde_json::json!(["x"])), ("admin", true.into())]
-        {
+        for (claim, value) in [
+            ("nbf", serde_json::json!("1")),
+            ("upc", serde_json::json!(["x"])),
+            ("role", "admin".into()),
+            ("admin", true.into()),
+        ] {
             let mut bad = good.clone();
             bad[claim] = value;
             assert!(serde_json::from_value::<Pass>(bad).is_err(), "{claim}");

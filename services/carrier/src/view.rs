@@ -5,11 +5,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use waybill_crds::Delivery;
+use waybill_crds::delivery::{LocationSharing, Window};
 use waybill_protocol::fact::reason::EvidenceKind;
 use waybill_protocol::{Entry, Log, Phase, Stage, State, UnixMillis, Verdict};
 
 /// One delivery, as a viewer sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct View {
     pub(crate) upc: String,
@@ -20,6 +21,12 @@ pub(crate) struct View {
     /// When it came into its phase, by the clock of the event that brought it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
+    pub(crate) seller: String,
+    /// When the recipient expects it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<Window>,
+    /// How exactly anybody may see where it is.
+    pub(crate) location: LocationSharing,
     pub(crate) history: Vec<Step>,
     pub(crate) photos: Vec<Shown>,
 }
@@ -46,10 +53,13 @@ pub(crate) struct Shown {
     pub(crate) url: String,
 }
 
-pub(crate) fn view(upc: &str, log: &Log) -> View {
-    let state = log.state();
+pub(crate) fn view(delivery: &Delivery, log: &Log) -> View {
+    let (state, upc) = (log.state(), &delivery.spec.upc);
     View {
-        upc: upc.to_owned(),
+        upc: upc.clone(),
+        seller: delivery.spec.seller.clone(),
+        window: delivery.spec.window.clone(),
+        location: delivery.spec.share.unwrap_or_default().location,
         phase: state.phase().as_str(),
         stage: state.stage().map(|stage| stage.as_str()),
         attempt: state.attempt(),

@@ -12,6 +12,7 @@ use waybill_chassis::files::Files;
 use waybill_chassis::jwt::{Keys, Refusal, Verifier, fresh_id};
 use zeroize::Zeroizing;
 
+use crate::grants::Audience;
 use crate::ring::Ring;
 use crate::service::now;
 use crate::tokens::{LIFE, Pass, VIEW};
@@ -51,7 +52,11 @@ impl Views {
     }
 
     /// A token for one delivery.
-    pub(crate) fn issue(&self, delivery: &str, upc: &str) -> Result<Fresh, impl std::error::Error + 'static + use<>> {
+    pub(crate) fn issue(
+        &self,
+        (delivery, upc): (&str, &str),
+        role: Audience,
+    ) -> Result<Fresh, impl std::error::Error + 'static + use<>> {
         let (ring, now) = (lock(&self.ring), now());
         let expires = now + LIFE;
         let pass = Pass {
@@ -59,6 +64,7 @@ impl Views {
             aud: VIEW.audience.to_owned(),
             sub: delivery.to_owned(),
             upc: Some(upc.to_owned()),
+            role,
             iat: now,
             nbf: now,
             exp: expires,
@@ -120,7 +126,7 @@ mod tests {
     async fn d79_a_new_key_is_published_beside_the_old_one_and_both_count() {
         let (publish, source) = watch::channel(files(1));
         let views = Views::follow("api", source).unwrap();
-        let before = views.issue("d-1", "UPC_1").unwrap_or_else(|error| panic!("{error}")).token;
+        let before = views.issue(("d-1", "UPC_1"), Audience::Viewer).unwrap_or_else(|error| panic!("{error}")).token;
         assert_eq!(views.jwks()["keys"].as_array().unwrap().len(), 1);
         publish.send_replace(files(2));
         let both = async {
@@ -131,7 +137,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
         let pass = views.check(&before).unwrap();
         assert_eq!((pass.sub.as_str(), pass.upc.as_deref()), ("d-1", Some("UPC_1")));
-        let after = views.issue("d-1", "UPC_1").unwrap_or_else(|error| panic!("{error}")).token;
+        let after = views.issue(("d-1", "UPC_1"), Audience::Viewer).unwrap_or_else(|error| panic!("{error}")).token;
         assert!(views.check(&after).is_ok());
     }
 

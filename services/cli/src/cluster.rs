@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,14 +32,17 @@ pub(crate) struct Where {
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// What the kubeconfig proves its user with.
+    pub(crate) auth: AuthInfo,
 }
 
 impl Cluster {
     pub(crate) async fn of(place: &Where) -> Result<Self, Error> {
         let config = config(place).await?;
         let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let auth = config.auth_info.clone();
         let client = Client::try_from(config).map_err(|error| Error::Config(error.into()))?;
-        Ok(Self { client, namespace })
+        Ok(Self { client, namespace, auth })
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>

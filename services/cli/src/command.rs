@@ -7,6 +7,7 @@ mod certs;
 mod doctor;
 mod label;
 mod timeline;
+mod token;
 mod track;
 mod verify;
 
@@ -32,6 +33,9 @@ pub(crate) enum Command {
     Epcis(bundle::EpcisArgs),
     /// Makes the label of a parcel: its code and its secret as a QR code
     Label(label::Args),
+    /// Tracking links: who may follow a delivery without an account
+    #[command(subcommand)]
+    Token(token::Command),
     /// Calls a delivery off; after pick-up the parcel comes back
     Cancel(cancel::Args),
     /// What concerns carriers
@@ -59,6 +63,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, Error> {
         Command::Bundle(args) => bundle::run(&at(&args.place).await?, &args).await,
         Command::Epcis(args) => bundle::epcis(&at(&args.place).await?, &args).await,
         Command::Label(args) => label::run(&at(&args.place).await?, &args).await,
+        Command::Token(command) => token::run(&at(command.place()).await?, &command).await,
         Command::Cancel(args) => cancel::run(&at(&args.place).await?, &args).await,
         Command::Carrier(carrier::Command::Revoke(args)) => carrier::revoke(&at(&args.place).await?, &args).await,
         Command::Certs(args) => certs::run(&at(&args.place).await?).await,

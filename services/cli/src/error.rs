@@ -29,6 +29,15 @@ pub(crate) enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("failed to {verb} the Carrier API of namespace {namespace:?}")]
+    Reach {
+        verb: &'static str,
+        namespace: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the Carrier API refused: {detail} ({slug})")]
+    Refused { slug: String, detail: String, namespace: String },
     #[error("failed to make the bundle")]
     Bundle(#[source] waybill_proof::WriteError),
 }
@@ -57,6 +66,11 @@ impl Error {
                 Some("`kubectl waybill track` lists them; another namespace goes after -n".into())
             }
             Self::Ambiguous { .. } => Some("say which one by its name".into()),
+            Self::Reach { .. } => Some(
+                "its address for --server is in ConfigMap waybill-trust; without --server the way leads through the cluster's API server"
+                    .into(),
+            ),
+            Self::Refused { slug, namespace, .. } => refusal_step(slug, namespace),
             Self::Cluster { verb, what, namespace, source } => cluster_step(verb, what, namespace, source),
             _ => None,
         }
@@ -79,13 +93,29 @@ fn cluster_step(verb: &str, what: &str, namespace: &str, source: &kube::Error) -
     if status.is_forbidden() {
         let right = format!("you lack the right to {verb} {resource} there; whoever runs the cluster can give it:");
         let role = format!(
-            "kubectl create role waybill-{resource} -n {namespace} --verb={verb} --resource={}",
+            "kubectl create role waybill-{} -n {namespace} --verb={} --resource={}",
+            resource.replace('/', "-"),
+            // A port-forward over WebSocket begins with a GET; newer API servers ask for `create` too.
+            if resource == "pods/portforward" { "get,create" } else { verb },
             full(resource)
         );
         return Some(format!("{right}\n  {role}"));
     }
     let unknown = status.is_not_found() && matches!(resource, "deliveries" | "sellers" | "carriers");
     unknown.then(|| "is Waybill installed? `kubectl waybill doctor` tells".into())
+}
+
+fn refusal_step(slug: &str, namespace: &str) -> Option<String> {
+    match slug {
+        "not-permitted" => Some(format!(
+            "who asks lacks it; whoever runs the cluster can give it:\n  kubectl create role waybill-read -n {namespace} --verb=get,list --resource=deliveries.{}",
+            waybill_crds::GROUP
+        )),
+        "token-invalid" => {
+            Some("the kubeconfig's token is not one of this cluster's any more; --account asks for a fresh one".into())
+        }
+        _ => None,
+    }
 }
 
 fn full(resource: &str) -> String {

@@ -3,9 +3,11 @@
 //! Reads the cluster as the user may, checks signatures itself, and says what to do next when something is refused. Nothing personal
 //! comes from an argument or goes into one: other users of the machine see a command line.
 //!
-//! Rooms: `command` (one file a command), `cluster` (the user's way into it), `log` (a Delivery's log, verified here), `show` (tables and
+//! Rooms: `command` (one file a command), `cluster` (the user's way into it), `carrier_api` (the way to a
+//! namespace's Carrier API), `log` (a Delivery's log, verified here), `show` (tables and
 //! documents), `error` (what went wrong and what to do).
 
+mod carrier_api;
 mod cluster;
 mod command;
 mod error;

@@ -26,6 +26,8 @@ pub const FORMER: &str = "former-ca.crt";
 /// The operator's signatures on them (`waybill_protocol::published`), base64.
 pub const REVOKED_SIGNATURE: &str = "revoked.sig";
 pub const FORMER_SIGNATURE: &str = "former-ca.sig";
+/// The address of the board as people reach it, where there is one.
+pub const BOARD: &str = "board";
 /// The Carrier API's key statement, base64.
 pub const CARRIER_API_STATEMENT: &str = "carrier-api-statement";
 /// What is taken from it: the files of `waybill_chassis::trust`, addresses and the Carrier API's statement.
@@ -39,6 +41,7 @@ pub const FILES: &[&str] = &[
     "broker",
     "broker-sellers",
     "carrier-api",
+    BOARD,
     CARRIER_API_STATEMENT,
 ];
 /// How many verified signatures a [`Trust`] remembers: some hundred deliveries' worth, 400 KiB.

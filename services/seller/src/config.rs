@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use waybill_chassis::probes::ProbeArgs;
 use waybill_chassis::telemetry::LogArgs;
+use waybill_crds::Duration;
 
 /// The Seller service: Seller API on every replica, distribution on the one that holds the Lease
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +50,22 @@ pub struct Args {
     /// Order systems that may be asked: prefixes of addresses, separated by commas; empty means none
     #[arg(long, env = "WAYBILL_ORDER_URLS", value_delimiter = ',', value_name = "URL")]
     pub order_urls: Vec<String>,
+
+    /// Hosts that notifications may lead to (`host` or `host:port`), separated by commas; empty means none
+    #[arg(long, env = "WAYBILL_NOTIFY_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    pub notify_hosts: Vec<String>,
+
+    /// How long after it failed a notice is tried again; then twice as long each time
+    #[arg(long, env = "WAYBILL_NOTIFY_RETRY", default_value = "5s", value_name = "TIME")]
+    pub notify_retry: Duration,
+
+    /// How long a notice is tried before it is given up
+    #[arg(long, env = "WAYBILL_NOTIFY_GIVE_UP", default_value = "24h", value_name = "TIME")]
+    pub notify_give_up: Duration,
+
+    /// Folder with `token`, which the Carrier API takes for this account's; without it there are no links in e-mails
+    #[arg(long, env = "WAYBILL_GRANTS_DIR", default_value = "/etc/waybill/grants", value_name = "DIR")]
+    pub grants_dir: PathBuf,
 
     /// Address of this pod, by which other replicas reach the one that holds the Lease
     #[arg(long, env = "WAYBILL_POD_IP", value_name = "IP")]

@@ -39,7 +39,7 @@ pub(crate) struct Desk {
 }
 
 /// What a request that was passed on may be refused with.
-pub(crate) const KINDS: [Kind; 11] = [
+pub(crate) const KINDS: [Kind; 12] = [
     jwt::MISSING,
     jwt::INVALID,
     jwt::EXPIRED,
@@ -51,6 +51,7 @@ pub(crate) const KINDS: [Kind; 11] = [
     door::NO_CHALLENGE,
     door::TOO_MANY,
     door::NOT_AN_ANSWER,
+    door::NOT_THE_RECIPIENT,
 ];
 
 /// All routes, without the layers every service has.
@@ -63,6 +64,7 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/api/order/{upc}/postalcode_destination", get(handlers::postal_code))
         .route("/api/order/{upc}/door_destination", get(handlers::door))
         .route("/api/delivery/{upc}/position", get(door::position))
+        .route("/api/delivery/{upc}/receipt-code", get(door::receipt_code))
         .route("/api/delivery/{upc}/courier-check", post(door::ask))
         .route("/api/delivery/{upc}/courier-check/{challenge}", get(door::look))
         .route("/api/delivery/{upc}/courier-check/answer", post(door::answer))

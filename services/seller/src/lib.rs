@@ -5,11 +5,13 @@
 //! - [`orders`]: pure, bytes to a book and its faults. `shelf`: keeps the book current from the Secrets. [`source`]: reading a
 //!   part over HTTP. [`availability`]: tells the Seller object about it.
 //! - `door`: positions and courier checks, known to the replica that distributes; `colleague`: how the others ask it.
+//! - `notify`: webhooks and e-mail, on the replica that holds the Lease.
 //! - `distribution`: on the replica that holds the Lease, the session at the broker and the work on every delivery.
 //!
 //! What its account needs in its own namespace: by name, `list watch` on its Seller, its `orders-…` Secrets and ConfigMap
 //! `waybill-trust`, `get list watch patch` on its Lease (`create` where nobody made it), `patch` on the Seller's status;
-//! `get list watch` on Deliveries and Carriers, `patch` on the status of Deliveries.
+//! `get list watch` on Deliveries and Carriers, `patch` on the status of Deliveries. Where it notifies: `list watch` on the Secrets
+//! `spec.notify` names, `get patch` on ConfigMap `wb-seller-<name>-notices`, `create` on Events.
 
 pub mod availability;
 pub mod config;
@@ -26,6 +28,7 @@ mod distribution;
 mod door;
 mod http;
 mod keys;
+mod notify;
 mod part;
 
 use std::sync::Arc;
@@ -52,6 +55,7 @@ use colleague::Colleague;
 use distribution::Distribution;
 use http::Desk;
 use metrics::SellerMetrics;
+use notify::{Notifications, Policy};
 use state::State;
 use token::ViewPass;
 
@@ -110,6 +114,7 @@ struct Ground<'a> {
     trust: Trust,
     lease: watch::Receiver<Option<Arc<Lease>>>,
     tls: watch::Receiver<Arc<ClientConfig>>,
+    published: watch::Receiver<Arc<files::Files>>,
 }
 
 async fn work(
@@ -127,7 +132,7 @@ async fn work(
     let trust = Trust::follow(&first, published.clone(), probes.gate("trust"));
     let material = trust.apply(leaf);
     let families = SellerMetrics::new(metrics);
-    let published_again = published.clone();
+    let (published_again, ours) = (published.clone(), published.clone());
     let authorities = trust::authorities(published);
     let viewers = token::viewers(args.namespace.clone(), published_again, authorities.clone());
     let uid = Uid::new(&args.uid).map_err(Error::Uid)?;
@@ -140,7 +145,8 @@ async fn work(
     let state = State::follow(&client, args, (uid, &families), watched, (&trust, probes));
     let lease = follow::latest(Api::<Lease>::namespaced(client.clone(), &args.namespace), &args.workload());
     let tls = tls::client_configs(material.clone()).map_err(Error::Tls)?;
-    let ground = Ground { client, args, probes, metrics, families, state, material, trust, lease, tls };
+    let ground =
+        Ground { client, args, probes, metrics, families, state, material, trust, lease, tls, published: ours };
     let (elected, holds) = watch::channel(false);
     let serving = serve(&ground, (viewers, holds.clone()), shutdown.clone());
     let distributing = distribute(&ground, (elected, holds), shutdown);
@@ -187,6 +193,7 @@ async fn distribute(
         availability::Watched { seller: state.seller.clone(), book: state.book.clone(), asked, holds: holds.clone() };
     let sellers = Api::<Seller>::namespaced(client.clone(), &args.namespace);
     let reporting = availability::keep_reported(sellers, reported, shutdown.clone());
+    let notifying = notifications(ground).run(holds.clone(), shutdown.clone());
     let conversation = Distribution {
         settings: settings(args, &state.uid)?,
         tls: tls.clone(),
@@ -199,9 +206,17 @@ async fn distribute(
         watched: state.watched(args, (tls.clone(), health, families.clone())),
     };
     // The Lease goes back after the session ended: the next holder must not meet this one at the broker.
-    let done = CancellationToken::new();
+    let (done, told) = (CancellationToken::new(), CancellationToken::new());
+    let notified = async {
+        notifying.await;
+        told.cancel();
+    };
     let conversing = async {
         let ended = conversation.run(shutdown).await;
+        if ended.is_ok() {
+            // How far everybody was told is written by who holds the Lease.
+            told.cancelled().await;
+        }
         done.cancel();
         ended.map_err(Error::Link)
     };
@@ -213,8 +228,24 @@ async fn distribute(
         address: args.own_address(),
     };
     let campaigning = lease::campaign(client.clone(), candidate, elected, done.clone());
-    let ((), ended, ()) = tokio::join!(reporting, conversing, campaigning);
+    let ((), (), ended, ()) = tokio::join!(reporting, notified, conversing, campaigning);
     ended
+}
+
+fn notifications(ground: &Ground<'_>) -> Notifications {
+    let Ground { client, args, families, state, tls, published, .. } = ground;
+    Notifications {
+        client: client.clone(),
+        namespace: args.namespace.clone(),
+        name: args.name.clone(),
+        state: state.clone(),
+        hosts: args.notify_hosts.clone(),
+        policy: Policy { first: args.notify_retry.get(), give_up: args.notify_give_up.get() },
+        tokens: args.grants_dir.clone(),
+        published: published.clone(),
+        tls: tls.clone(),
+        metrics: families.clone(),
+    }
 }
 
 /// The session of a seller: everything carriers send it, and nothing else.

@@ -14,6 +14,13 @@ struct Reason {
     reason: &'static str,
 }
 
+/// Who was to be told, and what became of it.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Notice {
+    to: &'static str,
+    outcome: &'static str,
+}
+
 /// The families of this service.
 #[derive(Debug, Clone, Default)]
 pub struct SellerMetrics {
@@ -23,6 +30,8 @@ pub struct SellerMetrics {
     pub(crate) sent: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) cases: Gauge,
+    pub(crate) notices_waiting: Gauge,
+    notices: Family<Notice, Counter>,
     orders: Gauge,
     faults: Gauge,
 }
@@ -47,6 +56,8 @@ impl SellerMetrics {
                 families.conflicts.clone(),
             );
             registry.register("deliveries_open", "Deliveries this replica works on", families.cases.clone());
+            registry.register("notices", "Tries to tell a receiver of a phase, by outcome", families.notices.clone());
+            registry.register("notices_waiting", "Notices still to be told", families.notices_waiting.clone());
             registry.register("orders", "Orders that can be used", families.orders.clone());
             registry.register("order_faults", "Secrets and keys that cannot", families.faults.clone());
         });
@@ -55,6 +66,10 @@ impl SellerMetrics {
 
     pub(crate) fn dropped(&self, reason: &'static str) {
         self.dropped.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn notice(&self, to: &'static str, outcome: &'static str) {
+        self.notices.get_or_create(&Notice { to, outcome }).inc();
     }
 
     /// Shows a book's size.

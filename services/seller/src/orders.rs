@@ -18,8 +18,9 @@ pub const MAX_ORDER: usize = 64 << 10;
 /// A salt that others could guess keeps nothing apart.
 pub const MIN_SALT: usize = 16;
 
-/// The fields of the seed (D-15), and our own salt.
-const FIELDS: [&str; 8] = ["country", "province", "city", "door", "clientname", "clientphone", "postalCode", "salt"];
+/// The fields of the seed (D-15), the address recipients are written to, and our own salt.
+const FIELDS: [&str; 9] =
+    ["country", "province", "city", "door", "clientname", "clientphone", "postalCode", "email", "salt"];
 
 /// One parcel's address, in the parts it is released in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Order {
     pub door: Private,
     pub client_name: Private,
     pub client_phone: Private,
+    /// Where the recipient is written to: no part of the address, released to nobody, committed to by nothing.
+    pub email: Option<Private>,
     /// The order's own random salt; with it an erased order leaves nothing to guess at.
     pub salt: Option<Private>,
 }
@@ -82,6 +85,11 @@ pub fn parse(value: &[u8]) -> Result<Order, Malformed> {
         door: take("door")?,
         client_name: take("clientname")?,
         client_phone: take("clientphone")?,
+        email: match take("email") {
+            Ok(email) => Some(email),
+            Err(Malformed::Missing(_)) => None,
+            Err(malformed) => return Err(malformed),
+        },
         salt: match take("salt") {
             Ok(salt) if salt.expose().chars().count() < MIN_SALT => return Err(Malformed::WeakSalt),
             Ok(salt) => Some(salt),

@@ -58,6 +58,9 @@ pub struct ViewPass {
     /// Uid of the Delivery.
     pub sub: String,
     pub upc: String,
+    /// Whom the grant behind it was made for, where that is not any viewer: `recipient`.
+    #[serde(default)]
+    pub role: Option<String>,
     pub nbf: u64,
     pub iat: u64,
     pub exp: u64,

@@ -31,6 +31,8 @@
   value: {{ .Values.ca.overlap | quote }}
 - name: WAYBILL_ORDER_URLS
   value: {{ join "," .Values.sellers.orderUrls | quote }}
+- name: WAYBILL_NOTIFY_HOSTS
+  value: {{ join "," .Values.sellers.notifyHosts | quote }}
 - name: WAYBILL_SELLER_REPLICAS
   value: {{ .Values.sellers.replicas | quote }}
 - name: WAYBILL_CARRIER_API_REPLICAS

@@ -94,6 +94,7 @@ impl Stage {
             broker_url: None,
             broker_external_names: vec!["mqtt.example.com".into()],
             carrier_api_external_names: vec!["api.example.com".into()],
+            board_url: Some("https://board.example.com".into()),
             ca_ttl: Duration::from_secs(8760 * 3600),
             ca_overlap: Duration::from_secs(2),
         });

@@ -51,6 +51,9 @@ impl Agent {
         if pass.iss != peer.uid {
             return Err(refuse("the token is another carrier's than the certificate"));
         }
+        if !pass.role.is_viewer() {
+            return Err(refuse("the token has a role, which no agent's has"));
+        }
         let uid = Uid::new(&peer.uid).map_err(|_| refuse("the certificate names no uid"))?;
         check_revoked(service, &uid)?;
         match service.carriers.by_uid(uid.as_str(), now_millis()) {

@@ -110,7 +110,7 @@ pub(super) async fn get(viewer: Viewer, headers: HeaderMap) -> Result<Response, 
     if viewer.log.entries().is_empty() {
         return Err(Problem::new(NOTHING_POSTED, "nothing was reported about this delivery yet"));
     }
-    tagged(&headers, &view(&viewer.delivery.spec.upc, &viewer.log))
+    tagged(&headers, &view(&viewer.delivery, &viewer.log))
 }
 
 /// The most lines of one answer.

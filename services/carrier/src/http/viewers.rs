@@ -17,7 +17,7 @@ use waybill_protocol::Uid;
 
 use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, TOO_MANY_GRANTS, of_store};
 use super::user::{permitted, user};
-use crate::grants::{self, DEFAULT_LIFE, Grant, LONGEST_LIFE};
+use crate::grants::{self, Audience, DEFAULT_LIFE, Grant, LONGEST_LIFE};
 use crate::permission::READ;
 use crate::service::{Service, Shared, now};
 use crate::view::time_of;
@@ -27,6 +27,8 @@ use crate::view::time_of;
 #[serde(deny_unknown_fields)]
 struct Wish {
     ttl: Option<Duration>,
+    #[serde(default)]
+    role: Audience,
 }
 
 /// A new grant, shown once.
@@ -39,7 +41,8 @@ pub(super) async fn grant(
     let uid = readable(&service, &headers, &upc, 1).await?.swap_remove(0);
     // Only now: nothing of somebody unknown is held.
     let Checked(body) = Checked::<Bytes>::from_request(request, &service).await?;
-    let expires = now() + life(&body)?;
+    let (life, role) = wish(&body)?;
+    let expires = now() + life;
     // Nobody fills the store with links.
     let _folder = service.folders.of(uid.as_str()).await;
     let there = grants::list(&service.store, uid.as_str(), now()).await.map_err(|error| of_store(&error))?;
@@ -48,21 +51,22 @@ pub(super) async fn grant(
         return Err(Problem::new(TOO_MANY_GRANTS, words));
     }
     let grant = Grant::new(uid);
-    grants::keep(&service.store, &grant, expires).await.map_err(|error| of_store(&error))?;
-    let body = json!({"grant": grant.text(), "id": grant.id(), "expires": time_of(expires)});
+    grants::keep(&service.store, &grant, (expires, role)).await.map_err(|error| of_store(&error))?;
+    let body = json!({"grant": grant.text(), "id": grant.id(), "role": role, "expires": time_of(expires)});
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-fn life(body: &[u8]) -> Result<u64, Problem> {
+/// How long a new grant is to live, and whom it is for.
+fn wish(body: &[u8]) -> Result<(u64, Audience), Problem> {
     if body.is_empty() {
-        return Ok(DEFAULT_LIFE);
+        return Ok((DEFAULT_LIFE, Audience::Viewer));
     }
     let malformed = |words: String| Problem::new(MALFORMED, words);
     let wish: Wish =
         serde_json::from_slice(body).map_err(|error| malformed(format!("the wish can't be read: {error}")))?;
     let life = wish.ttl.map_or(DEFAULT_LIFE, |ttl| ttl.get().as_secs());
     let allowed = (1..=LONGEST_LIFE).contains(&life);
-    allowed.then_some(life).ok_or_else(|| malformed("ttl must be between 1s and 2160h".into()))
+    allowed.then_some((life, wish.role)).ok_or_else(|| malformed("ttl must be between 1s and 2160h".into()))
 }
 
 /// What is granted, for finished deliveries of this UPC too: enough to revoke, nothing to look with.
@@ -114,12 +118,13 @@ pub(super) async fn token(
 ) -> Result<Json<Value>, Problem> {
     let refused = || Problem::new(GRANT_INVALID, "the grant is not valid; ask its issuer for a new one");
     let grant = Grant::parse(&shown.grant).ok_or_else(refused)?;
-    let good = grants::is_good(&service.store, &grant, now()).await.map_err(|error| of_store(&error))?;
-    let delivery = service.deliveries.get(grant.delivery.as_str()).filter(|_| good).ok_or_else(refused)?;
-    let upc = &delivery.spec.upc;
-    let fresh = service.views.issue(grant.delivery.as_str(), upc).map_err(|error| Problem::internal(&error))?;
-    let url = format!("/api/shipment/{upc}");
-    Ok(Json(json!({"token": fresh.token, "expires": time_of(fresh.expires), "upc": upc, "url": url})))
+    let good = grants::good_for(&service.store, &grant, now()).await.map_err(|error| of_store(&error))?;
+    let role = good.ok_or_else(refused)?;
+    let delivery = service.deliveries.get(grant.delivery.as_str()).ok_or_else(refused)?;
+    let (upc, seller) = (&delivery.spec.upc, &delivery.spec.seller);
+    let fresh = service.views.issue((grant.delivery.as_str(), upc), role).map_err(|error| Problem::internal(&error))?;
+    let (url, expires) = (format!("/api/shipment/{upc}"), time_of(fresh.expires));
+    Ok(Json(json!({"token": fresh.token, "expires": expires, "upc": upc, "url": url, "seller": seller, "role": role})))
 }
 
 /// D-79: the keys that view tokens are checked with, old and coming ones included.

@@ -56,7 +56,10 @@ async fn d20_d78_a_grant_by_a_reader_opens_one_delivery_until_it_is_revoked() {
         assert_eq!(answer.is(), (403, "token-invalid"));
 
         let ids = room.anybody.get("/api/shipment/UPC_1/grants", Some(&reader)).await.body;
-        assert_eq!(ids, json!({"grants": [{"id": granted.body["id"], "expires": granted.body["expires"]}]}));
+        assert_eq!(
+            ids,
+            json!({"grants": [{"id": granted.body["id"], "role": "viewer", "expires": granted.body["expires"]}]})
+        );
         let path = format!("/api/shipment/UPC_1/grants/{}", granted.body["id"].as_str().unwrap());
         assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
         assert_eq!(
@@ -91,6 +94,48 @@ async fn d20_who_has_no_token_or_a_bad_one_sees_nothing() {
             if left == 0 { Ok(()) } else { Err(format!("{left} grants")) }
         })
         .await;
+    })
+    .await;
+}
+
+/// What the recipient's page needs of it: the Seller shows the recipient's code to this role alone.
+#[tokio::test]
+async fn a_grant_for_the_recipient_says_so_in_its_tokens_and_no_other_does() {
+    in_room("a_grant_for_the_recipient", async |room| {
+        room.parcel("UPC_1").await;
+        let reader = user(&room, "reader", true).await;
+        let path = "/api/shipment/UPC_1/grants";
+        for (wish, role) in [(json!({}), None), (json!({"role": "recipient"}), Some("recipient"))] {
+            let granted = room.anybody.post(path, Some(&reader), &wish).await;
+            assert_eq!(granted.body["role"], role.unwrap_or("viewer"), "{granted:?}");
+            let shown = json!({"grant": granted.body["grant"]});
+            let answer = room.anybody.post("/api/view-token", None, &shown).await.body;
+            assert_eq!((&answer["seller"], &answer["role"]), (&json!("acme"), &granted.body["role"]));
+            let claims = answer["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+            let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&claims).unwrap()["role"].as_str(), role);
+        }
+        let answer = room.anybody.post(path, Some(&reader), &json!({"role": "admin"})).await;
+        assert_eq!(answer.is(), (400, "malformed"));
+    })
+    .await;
+}
+
+/// Who is handed such a token can do nothing with it at the API server.
+#[tokio::test]
+async fn a_kubernetes_token_that_is_good_here_alone_is_taken() {
+    in_room("a_kubernetes_token_that_is_good_here_alone", async |room| {
+        room.parcel("UPC_1").await;
+        let _whole = user(&room, "reader", true).await;
+        for (audience, expected) in [("waybill-carrier-api", (201, "")), ("somebody-else", (403, "token-invalid"))] {
+            let spec = TokenRequestSpec { audiences: vec![audience.into()], ..TokenRequestSpec::default() };
+            let request = TokenRequest { spec, ..TokenRequest::default() };
+            let accounts = room.namespace.api::<ServiceAccount>();
+            let made = accounts.create_token_request("reader", &PostParams::default(), &request).await.unwrap();
+            let token = made.status.unwrap().token;
+            let answer = room.anybody.post("/api/shipment/UPC_1/grants", Some(&token), &json!({})).await;
+            assert_eq!(answer.is(), expected, "{audience}");
+        }
     })
     .await;
 }

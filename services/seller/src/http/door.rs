@@ -20,7 +20,7 @@ use waybill_chassis::problem::{Checked, Kind, Problem};
 use waybill_cluster::custody;
 use waybill_crds::Delivery;
 use waybill_crds::delivery::LocationSharing;
-use waybill_protocol::{Challenge, Digits, Log, UnixMillis};
+use waybill_protocol::{Challenge, Digits, Log, ReceiptText, UnixMillis, receipt_code as code_of};
 
 use super::Desk;
 use super::handlers::NOT_READY;
@@ -42,6 +42,10 @@ pub(super) const TOO_MANY: Kind =
     Kind { slug: "too-many-checks", title: "Too many checks", status: StatusCode::TOO_MANY_REQUESTS };
 pub(super) const NOT_AN_ANSWER: Kind =
     Kind { slug: "bad-request", title: "Bad request", status: StatusCode::BAD_REQUEST };
+pub(super) const NOT_THE_RECIPIENT: Kind =
+    Kind { slug: "recipient-only", title: "Not the recipient", status: StatusCode::FORBIDDEN };
+/// What a view token of a recipient's grant says.
+const RECIPIENT: &str = "recipient";
 
 /// A hundredth of a degree: about a kilometre, a neighbourhood.
 const COARSE_E7: i32 = 100_000;
@@ -54,6 +58,8 @@ struct Visit {
     delivery: Arc<Delivery>,
     log: Log,
     keys: Arc<Keys>,
+    /// The token is of a grant that was made for the recipient.
+    is_recipient: bool,
 }
 
 /// An answer to a challenge, as a recipient's page sends it.
@@ -80,6 +86,17 @@ pub(super) async fn position(desk: State<Arc<Desk>>, upc: Checked<Path<String>>,
     let known = desk.doors.position(&visit.uid(), courier.attempt);
     let known = known.ok_or_else(|| Problem::new(NO_POSITION, "the courier has not said where the parcel is"))?;
     Ok(Json(shown(&visit.delivery.spec.upc, known, sharing)).into_response())
+}
+
+/// `GET /api/delivery/{upc}/receipt-code`: what the recipient shows at the door, to the recipient alone.
+pub(super) async fn receipt_code(desk: State<Arc<Desk>>, upc: Checked<Path<String>>, headers: HeaderMap) -> Answer {
+    let visit = desk.visit(&upc.0, &headers)?;
+    if !visit.is_recipient {
+        return Err(Problem::new(NOT_THE_RECIPIENT, "only a link made for the recipient shows the recipient's code"));
+    }
+    let delivery = visit.log.subject().delivery.clone();
+    let code = code_of(&visit.keys.label, &delivery);
+    Ok(Json(json!({ "code": ReceiptText { delivery, code }.to_string() })).into_response())
 }
 
 /// `POST /api/delivery/{upc}/courier-check`
@@ -207,7 +224,7 @@ impl Desk {
         let delivery = delivery.ok_or_else(unknown)?;
         let trust = self.trust.borrow().clone();
         let log = custody::read(&delivery, &self.uid, &trust).map_err(|_| unknown())?;
-        Ok(Visit { delivery, log, keys })
+        Ok(Visit { delivery, log, keys, is_recipient: pass.role.as_deref() == Some(RECIPIENT) })
     }
 
     fn holds(&self) -> bool {

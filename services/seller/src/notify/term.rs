@@ -1,0 +1,436 @@
+//! One term of office of notifications: what changes in the cluster goes in, what must be told goes out.
+//!
+//! One loop. Every try, every save and every word to the API server runs beside it; a save is at most a second behind what was told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use waybill_chassis::telemetry::report;
+use waybill_cluster::custody;
+use waybill_crds::seller::Notify;
+use waybill_crds::{Delivery, Reason, Seller};
+use waybill_protocol::Log;
+
+use super::links::Links;
+use super::memory::{Kept, Memory};
+use super::notice::{self, Notice};
+use super::queue::{Dropped, Outcome, Queue, Trouble};
+use super::target::{self, Blocked, Secrets, Target, Way};
+use super::told::{self, Complaint};
+use super::{Notifications, mail, time, webhook};
+use crate::availability::API_PATIENCE;
+use crate::clock::now as wall;
+
+/// Between looks at what is missing, tries to reach the API server, and the fewest between two saves or two words.
+const RETRY: Duration = Duration::from_secs(2);
+const APART: Duration = Duration::from_secs(1);
+/// How long the end of a term waits for what is on its way.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A receiver at work.
+struct Receiver {
+    target: Target,
+    queue: Queue,
+    blocked: Option<Blocked>,
+}
+
+/// What a job of the term brought.
+enum Done {
+    Tried(Outcome),
+    Saved(bool),
+    Said(bool),
+    Noted,
+}
+
+/// Somebody to tell, and what is known of it.
+pub(super) struct Term {
+    all: Arc<Notifications>,
+    links: Arc<Links>,
+    maps: Api<ConfigMap>,
+    memory: Memory,
+    notify: Option<Notify>,
+    receivers: Vec<Receiver>,
+    secrets: Secrets,
+    client: reqwest::Client,
+    jobs: JoinSet<Done>,
+    /// Which receiver a try was for, and which delivery.
+    owners: HashMap<Id, (String, String)>,
+    unsaved: bool,
+    saving: bool,
+    save_at: Instant,
+    saying: bool,
+    say_at: Instant,
+    look_at: Instant,
+}
+
+impl Term {
+    /// Reads how far everybody was told; none where the term is over before, or there is nobody to tell.
+    pub(super) async fn begin(
+        all: &Arc<Notifications>,
+        links: &Arc<Links>,
+        (over, shutdown): (impl Future<Output = ()>, &CancellationToken),
+    ) -> Option<Self> {
+        let loaded = async {
+            all.state.deliveries.ready().await;
+            let mut trust = all.state.trust.clone();
+            trust.wait_for(|trust| !trust.cas().is_empty()).await.ok()?;
+            loop {
+                let seller = all.state.seller.borrow().clone()?;
+                match Self::load(all, links, &seller).await {
+                    Ok(term) => return term,
+                    Err(error) => tracing::warn!(error = %report(&error), "failed to read how far everybody was told"),
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            () = over => None,
+            () = shutdown.cancelled() => None,
+            term = loaded => term,
+        }
+    }
+
+    async fn load(all: &Arc<Notifications>, links: &Arc<Links>, seller: &Seller) -> kube::Result<Option<Self>> {
+        let sellers = Api::namespaced(all.client.clone(), &all.namespace);
+        if seller.spec.notify.is_none() {
+            if let Some(conditions) = told::change(seller, &[], Timestamp::now()) {
+                told::apply(&sellers, &all.name, &conditions).await?;
+                // The watch will say so too; until then there is nothing more to do.
+                tokio::time::sleep(RETRY).await;
+            }
+            return Ok(None);
+        }
+        let maps = Api::<ConfigMap>::namespaced(all.client.clone(), &all.namespace);
+        let kept = Memory::load(&maps, &map(&all.name)).await?;
+        let Ok(client) = webhook::client() else { return Ok(None) };
+        let (now, first) = (Instant::now(), kept.is_none());
+        let mut term = Self {
+            all: Arc::clone(all),
+            links: Arc::clone(links),
+            maps,
+            memory: kept.unwrap_or_default(),
+            notify: None,
+            receivers: Vec::new(),
+            secrets: Secrets::new(),
+            client,
+            jobs: JoinSet::new(),
+            owners: HashMap::new(),
+            unsaved: first,
+            saving: false,
+            save_at: now,
+            saying: false,
+            say_at: now + RETRY,
+            look_at: now,
+        };
+        if first {
+            term.skip_what_was();
+        }
+        term.retarget(seller);
+        Ok(Some(term))
+    }
+
+    /// Nobody is flooded with what happened before anybody was to be told.
+    fn skip_what_was(&mut self) {
+        for delivery in self.all.state.deliveries.all() {
+            if let (Some(uid), Some(log)) = (delivery.metadata.uid.clone(), self.log(&delivery)) {
+                self.memory.seen.insert(uid, notice::end(&delivery, &log));
+            }
+        }
+    }
+
+    /// Works until the term is over.
+    pub(super) async fn run(mut self, over: impl Future<Output = ()>, shutdown: &CancellationToken) {
+        let (mut changes, mut seller) = (self.all.state.deliveries.changed(), self.all.state.seller.clone());
+        let mut over = std::pin::pin!(over);
+        loop {
+            self.tell_due();
+            self.save_due();
+            self.say_due();
+            let wake = self.wake();
+            tokio::select! {
+                () = &mut over => return,
+                () = shutdown.cancelled() => return self.farewell().await,
+                uid = changes.next() => {
+                    self.look(&uid);
+                    while let Some(uid) = changes.try_next() {
+                        self.look(&uid);
+                    }
+                }
+                Some(done) = self.jobs.join_next_with_id() => self.ended(done),
+                changed = seller.changed() => {
+                    let now = seller.borrow_and_update().clone();
+                    match now.filter(|seller| changed.is_ok() && seller.spec.notify.is_some()) {
+                        Some(seller) => self.retarget(&seller),
+                        None => return self.farewell().await,
+                    }
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Whom the Seller names now. Who stays keeps what is waiting.
+    fn retarget(&mut self, seller: &Seller) {
+        let notify = seller.spec.notify.clone();
+        if self.notify == notify {
+            return;
+        }
+        let wanted = notify.unwrap_or_default();
+        self.secrets = target::follow(&self.all.client, &self.all.namespace, &wanted);
+        let mut before: HashMap<String, Queue> =
+            self.receivers.drain(..).map(|one| (one.target.id, one.queue)).collect();
+        for target in target::all(&wanted) {
+            let queue = before.remove(&target.id).unwrap_or_else(|| self.left_behind(&target));
+            self.receivers.push(Receiver { target, queue, blocked: None });
+        }
+        self.notify = seller.spec.notify.clone();
+        (self.unsaved, self.say_at, self.look_at) = (true, Instant::now() + RETRY, Instant::now());
+    }
+
+    /// What a receiver had not been told when the last term ended.
+    fn left_behind(&self, target: &Target) -> Queue {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for (uid, from) in self.memory.behind.get(&target.id).into_iter().flatten() {
+            let Some(delivery) = self.all.state.deliveries.get(uid) else { continue };
+            let seen = self.memory.seen.get(uid).copied().unwrap_or_default();
+            let told = self.log(&delivery).map(|log| notice::since(&delivery, &log, *from)).unwrap_or_default();
+            for notice in told.into_iter().filter(|one| one.position < seen && target.wants(one.phase)) {
+                queue.add(Arc::new(notice), now);
+            }
+        }
+        queue
+    }
+
+    fn log(&self, delivery: &Delivery) -> Option<Log> {
+        let trust = self.all.state.trust.borrow().clone();
+        custody::read(delivery, &self.all.state.uid, &trust).ok()
+    }
+
+    fn look(&mut self, uid: &str) {
+        let Some(delivery) = self.all.state.deliveries.get(uid) else {
+            self.unsaved |= self.memory.seen.remove(uid).is_some();
+            return self.links.forget(uid);
+        };
+        let from = self.memory.seen.get(uid).copied().unwrap_or_default();
+        let Some(log) = self.log(&delivery).filter(|log| notice::end(&delivery, log) > from) else { return };
+        for notice in notice::since(&delivery, &log, from).into_iter().map(Arc::new) {
+            for one in self.receivers.iter_mut().filter(|one| one.target.wants(notice.phase)) {
+                one.queue.add(Arc::clone(&notice), Instant::now());
+            }
+        }
+        self.memory.seen.insert(uid.to_owned(), notice::end(&delivery, &log));
+        self.unsaved = true;
+    }
+
+    fn tell_due(&mut self) {
+        let now = Instant::now();
+        let again = self.look_at <= now;
+        for at in 0..self.receivers.len() {
+            let one = &mut self.receivers[at];
+            let due = one.queue.wake().is_some_and(|wake| wake <= now) && one.blocked.is_none();
+            if !due && !again {
+                continue;
+            }
+            match one.target.way(&self.all.hosts, &self.secrets) {
+                Ok(way) => {
+                    one.blocked = None;
+                    while let Some(notice) = self.receivers[at].queue.take(now) {
+                        self.tell(at, &way, notice);
+                    }
+                }
+                Err(blocked) => one.blocked = Some(blocked),
+            }
+        }
+        if again {
+            self.look_at = now + RETRY;
+        }
+        let waiting: usize = self.receivers.iter().map(|one| one.queue.waiting()).sum();
+        self.all.metrics.notices_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    fn tell(&mut self, at: usize, way: &Way, notice: Arc<Notice>) {
+        let owner = (self.receivers[at].target.id.clone(), notice.delivery.clone());
+        let (all, links) = (Arc::clone(&self.all), Arc::clone(&self.links));
+        let id = match way {
+            Way::Post { url, key } => {
+                let (client, url, key) = (self.client.clone(), url.clone(), key.clone());
+                self.jobs.spawn(async move {
+                    let body = notice.body((&all.namespace, &all.name)).to_string().into_bytes();
+                    let key = key.as_ref().map(|key| key.as_slice());
+                    Done::Tried(webhook::tell(&client, (&url, key), (&notice.id, wall().as_secs()), body).await)
+                })
+            }
+            Way::Send { server, from } => {
+                let (server, from) = (server.clone(), from.clone());
+                self.jobs.spawn(async move { Done::Tried(send(&all, &links, (&server, &from), &notice).await) })
+            }
+        };
+        self.owners.insert(id.id(), owner);
+    }
+
+    fn ended(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let owner = self.owners.remove(&id);
+        // A job that ended without a word is one that failed.
+        let lost = || Outcome::Later { why: "could not be told".into(), away: false, after: None };
+        let done = done.map_or_else(|_| Done::Tried(lost()), |(_, done)| done);
+        match (done, owner) {
+            (Done::Tried(outcome), Some((target, delivery))) => self.tried(&target, &delivery, outcome),
+            (Done::Saved(well), _) => {
+                (self.saving, self.save_at) = (false, Instant::now() + APART);
+                self.unsaved |= !well;
+            }
+            (Done::Said(well), _) => {
+                (self.saying, self.say_at) = (false, Instant::now() + if well { APART } else { RETRY });
+            }
+            (Done::Noted | Done::Tried(_), _) => {}
+        }
+    }
+
+    fn tried(&mut self, target: &str, delivery: &str, outcome: Outcome) {
+        let Some(one) = self.receivers.iter_mut().find(|one| one.target.id == target) else { return };
+        let word = match &outcome {
+            Outcome::Told => "told",
+            Outcome::Nobody => "nobody",
+            Outcome::Later { .. } => "failed",
+            Outcome::Never { .. } | Outcome::Closed { .. } => "refused",
+        };
+        self.all.metrics.notice(one.target.word(), word);
+        if let Outcome::Later { why, .. } | Outcome::Never { why } | Outcome::Closed { why } = &outcome {
+            tracing::info!(delivery, to = one.target.shown, why, "a notice was not taken");
+        }
+        let shown = one.target.shown.clone();
+        let dropped = one.queue.ended(delivery, outcome, (Instant::now(), self.all.policy));
+        self.unsaved = true;
+        for one in dropped {
+            self.give_up(&shown, one);
+        }
+    }
+
+    fn give_up(&mut self, to: &str, dropped: Dropped) {
+        let Dropped { notice, why, tries } = dropped;
+        self.all.metrics.notice(if to.starts_with(target::MAIL) { target::MAIL } else { "webhook" }, "given_up");
+        let note = format!("{to} was not told that {} is {}: it {why} ({tries} tries)", notice.upc, notice.phase);
+        let key = notice.id.chars().take(24).collect::<String>();
+        self.memory.drop_one(Kept {
+            id: notice.id.clone(),
+            to: to.to_owned(),
+            delivery: notice.name.clone(),
+            upc: notice.upc.clone(),
+            phase: notice.phase.to_owned(),
+            why,
+            tries,
+            at: time(wall()),
+        });
+        let (client, seller) = (self.all.client.clone(), self.all.state.seller.borrow().clone());
+        self.jobs.spawn(async move {
+            if let Some(seller) = seller
+                && let Err(error) = told::event(&client, &seller, &key, note).await
+            {
+                tracing::warn!(error = %report(&error), "failed to tell of a notice that was given up");
+            }
+            Done::Noted
+        });
+    }
+
+    fn save_due(&mut self) {
+        if !self.unsaved || self.saving || self.save_at > Instant::now() {
+            return;
+        }
+        let (maps, name, memory) = (self.maps.clone(), map(&self.all.name), self.snapshot());
+        (self.unsaved, self.saving) = (false, true);
+        self.jobs.spawn(async move { Done::Saved(in_time(memory.save(&maps, &name)).await) });
+    }
+
+    fn snapshot(&mut self) -> Memory {
+        let behind = self.receivers.iter().map(|one| (one.target.id.clone(), one.queue.behind()));
+        self.memory.behind = behind.filter(|(_, places)| !places.is_empty()).collect();
+        self.memory.clone()
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        let complaint = |one: &Receiver| {
+            let shown = &one.target.shown;
+            if let Some(blocked) = &one.blocked {
+                return Some(Complaint { reason: blocked.reason, text: format!("{shown}: {}", blocked.why) });
+            }
+            let (reason, text) = match one.queue.trouble()? {
+                Trouble::Failing(why) => {
+                    (Reason::NotifyFailing, format!("{shown} {why}: it is tried again, more and more rarely"))
+                }
+                Trouble::GivenUp(why) => {
+                    let place = map(&self.all.name);
+                    (Reason::NotifyGivenUp, format!("{shown} {why}: what was given up is in ConfigMap {place}"))
+                }
+            };
+            Some(Complaint { reason, text })
+        };
+        self.receivers.iter().filter_map(complaint).collect()
+    }
+
+    fn say_due(&mut self) {
+        if self.saying || self.say_at > Instant::now() {
+            return;
+        }
+        let Some(seller) = self.all.state.seller.borrow().clone() else { return };
+        let change = told::change(&seller, &self.complaints(), Timestamp::now());
+        let Some(conditions) = change.filter(|_| seller.metadata.deletion_timestamp.is_none()) else { return };
+        let (api, name) = (Api::namespaced(self.all.client.clone(), &self.all.namespace), self.all.name.clone());
+        self.saying = true;
+        self.jobs.spawn(async move { Done::Said(in_time(told::apply(&api, &name, &conditions)).await) });
+    }
+
+    fn wake(&self) -> Instant {
+        let queues = self.receivers.iter().filter(|one| one.blocked.is_none()).filter_map(|one| one.queue.wake());
+        let save = (self.unsaved && !self.saving).then_some(self.save_at);
+        let say = Some(self.say_at).filter(|at| !self.saying && *at > Instant::now());
+        let soonest = queues.chain(save).chain(say).min();
+        soonest.unwrap_or(self.look_at).min(self.look_at)
+    }
+
+    /// The process ends, the Lease is still ours: what is on its way may arrive, and how far everybody got is kept.
+    async fn farewell(mut self) {
+        let over = Instant::now() + FAREWELL;
+        while !self.owners.is_empty() {
+            let next = tokio::time::timeout_at(over.into(), self.jobs.join_next_with_id()).await;
+            let Ok(Some(done)) = next else { break };
+            self.ended(done);
+        }
+        let (maps, name) = (self.maps.clone(), map(&self.all.name));
+        in_time(self.snapshot().save(&maps, &name)).await;
+    }
+}
+
+fn map(seller: &str) -> String {
+    format!("wb-seller-{seller}-notices")
+}
+
+/// To the recipient, at the address of the order as it is now.
+async fn send(all: &Notifications, links: &Links, (server, from): (&mail::Server, &str), notice: &Notice) -> Outcome {
+    let book = all.state.book.borrow().clone();
+    let email = book.and_then(|book| book.order(&notice.upc)?.email.clone());
+    let Some(email) = email else { return Outcome::Nobody };
+    let link = match links.of(&notice.delivery, &notice.upc).await {
+        Ok(link) => link,
+        Err(error) => return Outcome::Later { why: format!("waits for a link: {error}"), away: true, after: None },
+    };
+    mail::tell(server, notice, (from, email.expose()), (&all.name, link.as_ref())).await
+}
+
+/// Whether it was done, within the time an answer may take.
+async fn in_time(call: impl Future<Output = kube::Result<()>>) -> bool {
+    match tokio::time::timeout(API_PATIENCE, call).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(error = %report(&error), "failed to write about notifications");
+            false
+        }
+        Err(_) => false,
+    }
+}
