@@ -45,6 +45,14 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_CARRIER_API_EXTERNAL_NAMES", value_delimiter = ',')]
     pub carrier_api_external_names: Vec<String>,
 
+    /// Whether the chart installs a board, which then needs a certificate.
+    #[arg(long, env = "WAYBILL_BOARD", default_value_t = false, action = clap::ArgAction::Set)]
+    pub board: bool,
+
+    /// Names the board has outside the cluster, separated by commas: added to its certificate.
+    #[arg(long, env = "WAYBILL_BOARD_EXTERNAL_NAMES", value_delimiter = ',')]
+    pub board_external_names: Vec<String>,
+
     /// Life of a CA certificate.
     #[arg(long, env = "WAYBILL_CA_TTL", default_value = "8760h")]
     pub ca_ttl: Duration,
@@ -129,6 +137,8 @@ impl Args {
             broker_external_names: named(&self.broker_external_names),
             carrier_api_external_names: named(&self.carrier_api_external_names),
             board_url: self.board_url.clone().filter(|url| !url.is_empty()),
+            board: self.board,
+            board_external_names: named(&self.board_external_names),
             ca_ttl: self.ca_ttl.get(),
             ca_overlap: self.ca_overlap.get(),
         }

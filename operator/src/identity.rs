@@ -3,7 +3,7 @@
 //! - What is decided is pure: `ca::lifecycle` (rotation), `leaf` (keep or issue), `crl` (who is refused), `request` (what an
 //!   external carrier hands in), `statement`, `names`, `keys`; time and randomness are arguments. `x509` reads and makes certificates.
 //! - What is written: `ca::store`, `ledger` (numbers, before anything is signed), `crl::store`, `trust` (what participants believe),
-//!   `broker`, and per participant `participant` and [`carrier_api`].
+//!   `broker`, `board`, and per participant `participant` and [`carrier_api`].
 //! - `upkeep` is the leader's loop over all of that; `revocation` confirms who is gone.
 //!
 //! Trusted: the API server, and whoever may write Secrets in the operator's namespace. Not trusted: anything an external carrier sends,
@@ -12,6 +12,7 @@
 pub mod carrier_api;
 pub mod participant;
 
+mod board;
 mod broker;
 mod ca;
 mod crl;
@@ -73,6 +74,9 @@ pub struct Settings {
     pub carrier_api_external_names: Vec<String>,
     /// Where people reach the board.
     pub board_url: Option<String>,
+    /// Whether there is a board that needs a certificate.
+    pub board: bool,
+    pub board_external_names: Vec<String>,
     pub ca_ttl: std::time::Duration,
     pub ca_overlap: std::time::Duration,
 }

@@ -25,6 +25,8 @@ enum Program {
     CarrierApi(Box<waybill_carrier::Args>),
     /// Carries: the agent of a truck, a drone or a person
     Transport(Box<waybill_transport::Args>),
+    /// Shows where deliveries are, live, to those who may see them
+    Board(Box<waybill_dashboard::Args>),
     /// Keeps the broker's certificates, revocations and access lists current
     BrokerSidecar(Box<waybill_broker::Args>),
     /// Asks readiness pages until all of them are well
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Program::Seller(args) => run(&args.log.clone(), |stop| waybill_seller::run(*args, stop)),
         Program::CarrierApi(args) => run(&args.log.clone(), |stop| waybill_carrier::run(*args, stop)),
         Program::Transport(args) => run(&args.log.clone(), |stop| waybill_transport::run(*args, stop)),
+        Program::Board(args) => run(&args.log.clone(), |stop| waybill_dashboard::run(*args, stop)),
         Program::BrokerSidecar(args) => run(&args.log.clone(), |stop| waybill_broker::run(*args, stop)),
         Program::Check(args) => check::run(&args).map_err(|error| Error::Program(Box::new(error))),
         Program::Crds => {

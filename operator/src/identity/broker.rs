@@ -48,7 +48,7 @@ async fn server(inner: &Inner, now: Timestamp) -> Result<(), Error> {
         controller: None,
         labels: labels::of("broker"),
         secret: &names::secrets(Kind::Broker, NAME).tls,
-        names: names::broker(&inner.settings.broker_host, &inner.settings.broker_external_names),
+        names: names::served(&inner.settings.broker_host, &inner.settings.broker_external_names),
         usage: names::usage(Kind::Broker),
         ttl: SERVER_TTL,
         renew_before: None,

@@ -37,7 +37,7 @@ fn in_keys(kind: Kind) -> &'static [&'static str] {
         Kind::Seller => &[ED25519, X25519, COMMIT],
         Kind::Carrier => &[ED25519, X25519],
         Kind::CarrierApi => &[ED25519],
-        Kind::Broker => &[],
+        Kind::Broker | Kind::Board => &[],
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn public(kind: Kind, secret: &Bytes) -> Result<PublicKeys, Damaged> 
     let signing = SigningKey::from_bytes(&*read(secret, ED25519)?);
     let x25519 = match kind {
         Kind::Seller | Kind::Carrier => Some(AgreementSecret::from_bytes(*read(secret, X25519)?).public()),
-        Kind::CarrierApi | Kind::Broker => None,
+        Kind::CarrierApi | Kind::Broker | Kind::Board => None,
     };
     Ok(PublicKeys { ed25519: signing.verifying_key().into(), x25519 })
 }

@@ -27,6 +27,7 @@ pub enum Kind {
     Carrier,
     CarrierApi,
     Broker,
+    Board,
 }
 
 impl Kind {
@@ -36,6 +37,7 @@ impl Kind {
             Self::Carrier => "Carrier",
             Self::CarrierApi => "CarrierApi",
             Self::Broker => "Broker",
+            Self::Board => "Board",
         }
     }
 }

@@ -72,7 +72,7 @@ impl Metrics {
 
     pub(crate) fn certificates(&self, index: &Index) {
         self.ledger.set(index.len() as i64);
-        for kind in [Kind::Seller, Kind::Carrier, Kind::CarrierApi, Kind::Broker] {
+        for kind in [Kind::Seller, Kind::Carrier, Kind::CarrierApi, Kind::Broker, Kind::Board] {
             let mut ends: Vec<Timestamp> = index.newest().filter(|(of, _)| *of == kind).map(|(_, end)| end).collect();
             ends.sort_unstable();
             for (stat, end) in [("min", ends.first()), ("p50", ends.get(ends.len() / 2))] {

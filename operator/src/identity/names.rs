@@ -19,6 +19,7 @@ pub(crate) fn secrets(kind: Kind, name: &str) -> Secrets {
         Kind::Carrier => format!("wb-carrier-{name}"),
         Kind::CarrierApi => CARRIER_API.to_owned(),
         Kind::Broker => "waybill-broker".to_owned(),
+        Kind::Board => "waybill-board".to_owned(),
     };
     let label = (kind == Kind::Seller).then(|| format!("{base}-label"));
     Secrets { tls: format!("{base}-tls"), keys: format!("{base}-keys"), label }
@@ -28,7 +29,7 @@ pub(crate) fn usage(kind: Kind) -> Usage {
     match kind {
         Kind::Seller | Kind::CarrierApi => Usage::ServerAndClient,
         Kind::Carrier => Usage::Client,
-        Kind::Broker => Usage::Server,
+        Kind::Broker | Kind::Board => Usage::Server,
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn spiffe(kind: Kind, namespace: &str, name: &str) -> String {
         Kind::Carrier => "carrier",
         Kind::CarrierApi => "carrier-api",
         Kind::Broker => "broker",
+        Kind::Board => "board",
     };
     format!("spiffe://waybill/{namespace}/{role}/{name}")
 }
@@ -50,7 +52,7 @@ pub(crate) fn participant(kind: Kind, namespace: &str, name: &str, external: &[S
     let service = match kind {
         Kind::Seller => Some(format!("wb-seller-{name}")),
         Kind::CarrierApi => Some(CARRIER_API.to_owned()),
-        Kind::Carrier | Kind::Broker => None,
+        Kind::Carrier | Kind::Broker | Kind::Board => None,
     };
     if let Some(service) = service {
         names.dns.extend(service_names(&service, namespace));
@@ -59,8 +61,9 @@ pub(crate) fn participant(kind: Kind, namespace: &str, name: &str, external: &[S
     names
 }
 
-/// The broker's names: its Service in every form a client may use, outside names, and this very machine for the sidecar.
-pub(crate) fn broker(host: &str, external: &[String]) -> Names {
+/// The names of what the chart serves: its Service in every form a client may use, outside names, and the very machine for whoever
+/// reaches it from beside or through a port that is passed on.
+pub(crate) fn served(host: &str, external: &[String]) -> Names {
     let mut names = Names::default();
     let mut labels = host.split('.');
     match (labels.next(), labels.next(), labels.next()) {
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_broker_is_known_by_service_outside_and_loopback_names() {
-        let names = broker(
+        let names = served(
             "waybill-broker.waybill-system.svc",
             &["Mqtt.Example.com ".into(), "192.0.2.7".into(), "a b".into()],
         );
@@ -139,6 +142,6 @@ mod tests {
             ]
         );
         assert_eq!(names.ips.len(), 2);
-        assert!(broker("mqtt.example.com", &[]).dns.contains("mqtt.example.com"));
+        assert!(served("mqtt.example.com", &[]).dns.contains("mqtt.example.com"));
     }
 }

@@ -37,7 +37,7 @@ async fn is_gone(inner: &Inner, owner: &Owner) -> Result<bool, Error> {
             let keys = names::secrets(owner.kind, &owner.name).keys;
             is_another::<Secret>(inner, owner, &keys).await
         }
-        Kind::Broker => Ok(false),
+        Kind::Broker | Kind::Board => Ok(false),
     }
 }
 
@@ -135,7 +135,7 @@ impl Known<'_> {
             Kind::Carrier => self.carriers,
             // One object a namespace: asked for by name.
             Kind::CarrierApi => return true,
-            Kind::Broker => return false,
+            Kind::Broker | Kind::Board => return false,
         };
         let key = (owner.kind, owner.namespace.clone());
         listed && !self.living.get(&key).is_some_and(|uids| uids.contains(&owner.uid))

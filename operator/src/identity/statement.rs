@@ -68,7 +68,7 @@ fn build(wanted: &Wanted<'_>, epoch: u64, issuer: &Ca, now: Timestamp) -> Result
         Kind::Seller => Role::Seller,
         Kind::Carrier => Role::Carrier,
         Kind::CarrierApi => Role::CarrierApi,
-        Kind::Broker => return Err(Error::Role { kind: *kind }),
+        Kind::Broker | Kind::Board => return Err(Error::Role { kind: *kind }),
     };
     Ok(KeyStatement {
         version: version::CURRENT,

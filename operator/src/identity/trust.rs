@@ -215,6 +215,8 @@ mod tests {
             broker_host: "waybill-broker.waybill-system.svc".into(),
             broker_url: None,
             broker_external_names: vec!["mqtt.example.com".into()],
+            board: true,
+            board_external_names: vec!["board.example.com".into()],
             carrier_api_external_names: Vec::new(),
             board_url: Some("https://board.example.com".into()),
             ca_ttl: std::time::Duration::from_secs(3600),

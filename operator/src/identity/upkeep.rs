@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::ca::Authority;
 use super::ca::store::Store;
 use super::crl::Change;
-use super::{Error, Inner, SKEW, broker, revocation, signed, trust};
+use super::{Error, Inner, SKEW, board, broker, revocation, signed, trust};
 
 const ROUND: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(600);
@@ -80,7 +80,8 @@ async fn rounds(inner: &Inner, shutdown: &CancellationToken) {
 /// Everything that is due now. True when a step of the CA was taken and the next may be due at once.
 pub(super) async fn round(inner: &Inner, complete: bool, now: Timestamp) -> Result<bool, Error> {
     let authority = refresh(inner, now).await?;
-    let told = [broker::ensure(inner, now).await, trust::apply_all(inner, false).await];
+    let told =
+        [broker::ensure(inner, now).await, board::ensure(inner, now).await, trust::apply_all(inner, false).await];
     inner.metrics.certificates(&inner.ledger.index());
     // The lists of revocations came first; if now every bundle we know of could be written, everybody knows `authority`.
     let published = complete && told.iter().all(Result::is_ok);

@@ -3,7 +3,7 @@
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with.
 //! - `report`: events read and judged. `declare`: the word of a person. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
 //! - `logs`: custody logs, read once for each change.
-//! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. `permission`: what the API server says.
+//! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. What the API server says of a user: `waybill_cluster::permission`.
 //! - `store`, `uploads`, `grants`, `forget`: what is kept beside the cluster, how it comes and how it goes.
 //!
 //! Client certificates are optional, because viewers have none; whoever shows one is checked on every request. The service
@@ -21,7 +21,6 @@ mod forget;
 mod grants;
 mod http;
 mod logs;
-mod permission;
 mod photo;
 mod report;
 mod ring;
@@ -48,6 +47,7 @@ use waybill_chassis::tls::{self, ClientAuth};
 use waybill_chassis::trust::Trust;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
+use waybill_cluster::permission::Reviews;
 use waybill_cluster::trust::{authorities, published_trust};
 use waybill_protocol::Trust as Authorities;
 
@@ -57,6 +57,9 @@ use views::Views;
 
 pub use config::{Args, Bucket};
 pub use store::OpenError;
+
+/// For whom Kubernetes tokens are made that open this API and nothing else.
+const AUDIENCE: &str = "waybill-carrier-api";
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -154,10 +157,10 @@ async fn assemble(
     let carriers = Participants::follow(client.clone(), namespace, trust.clone(), revocations);
     let agents = Verifier::new(tokens::AGENT, tokens::agent_keys(carriers.clone(), trust.clone()));
     let deliveries = Deliveries::follow(client.clone(), namespace, None);
-    let (namespace, logs) = (namespace.clone(), logs::Logs::default());
+    let (namespace, logs, reviews) = (namespace.clone(), logs::Logs::default(), Reviews::new(client, AUDIENCE));
     Ok(Arc::new(Shared {
         namespace,
-        client,
+        reviews,
         deliveries,
         logs,
         sellers,

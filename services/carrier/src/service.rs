@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kube::Client;
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::jwt::Verifier;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
+use waybill_cluster::permission::Reviews;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_protocol::{Author, KeyStatement, Log, Signer, Trust, Uid, UnixMillis};
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ pub(crate) type Service = Arc<Shared>;
 
 pub(crate) struct Shared {
     pub(crate) namespace: String,
-    pub(crate) client: Client,
+    pub(crate) reviews: Reviews,
     pub(crate) deliveries: Deliveries,
     pub(crate) logs: Logs,
     pub(crate) sellers: Participants<Seller>,

@@ -43,9 +43,7 @@ pub(crate) async fn read(cluster: &Cluster, delivery: &Delivery, published: &Pub
 
 /// The uid of its Seller: from its topics, so that a Seller deleted since is still the one; before there are any, by name.
 pub(crate) async fn seller_of(cluster: &Cluster, delivery: &Delivery) -> Result<Uid, Error> {
-    let topics = delivery.status.as_ref().and_then(|status| status.topics.as_ref());
-    let named = topics.and_then(|topics| topics.down.split('/').nth(1)).and_then(|uid| Uid::new(uid).ok());
-    if let Some(uid) = named {
+    if let Some(uid) = waybill_cluster::custody::seller_of_topics(delivery) {
         return Ok(uid);
     }
     let seller: Seller = cluster.get(&delivery.spec.seller).await?;

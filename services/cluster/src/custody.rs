@@ -71,6 +71,12 @@ pub fn subject(delivery: &Delivery, seller: &Uid) -> Result<Subject, ReadError> 
     })
 }
 
+/// The uid of the Seller its topics were made for: the one, even if another has its name by now. `None` before there are topics.
+pub fn seller_of_topics(delivery: &Delivery) -> Option<Uid> {
+    let topics = delivery.status.as_ref()?.topics.as_ref()?;
+    Uid::new(topics.down.split('/').nth(1)?).ok()
+}
+
 /// What the log of a Delivery says. `seller` is the uid of the Seller it names; with a [`Trust`] that remembers, each
 /// signature is paid for once.
 pub fn read(delivery: &Delivery, seller: &Uid, trust: &Trust) -> Result<Log, ReadError> {

@@ -46,7 +46,7 @@ where
 
 /// Between attempts to watch: short even after a long outage, because who is revoked must be known in seconds.
 #[derive(Debug, Default)]
-pub(crate) struct Patience(u32);
+pub struct Patience(u32);
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_DOUBLING: u32 = 4;

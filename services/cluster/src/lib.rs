@@ -5,6 +5,7 @@
 //! - [`deliveries`]: every Delivery, by uid and by UPC, and a queue of those that changed.
 //! - [`participants`]: Sellers and Carriers, with their verified key statements.
 //! - [`custody`]: a Delivery's log, read and appended to.
+//! - [`permission`]: what the bearer of a Kubernetes token may do.
 //! - [`lease`]: who of several replicas acts.
 //!
 //! Nothing here is a fence but `custody`: every append carries the resource version it was decided on.
@@ -15,4 +16,5 @@ pub mod follow;
 pub mod lease;
 pub mod objects;
 pub mod participants;
+pub mod permission;
 pub mod trust;

@@ -25,6 +25,14 @@
 {{- end }}
 - name: WAYBILL_CARRIER_API_EXTERNAL_NAMES
   value: {{ join "," .Values.carrierApi.externalNames | quote }}
+- name: WAYBILL_BOARD
+  value: {{ .Values.board.enabled | quote }}
+- name: WAYBILL_BOARD_EXTERNAL_NAMES
+  value: {{ join "," .Values.board.externalNames | quote }}
+{{- if .Values.board.enabled }}
+- name: WAYBILL_BOARD_URL
+  value: {{ .Values.board.externalUrl | quote }}
+{{- end }}
 - name: WAYBILL_CA_TTL
   value: {{ .Values.ca.ttl | quote }}
 - name: WAYBILL_CA_OVERLAP

@@ -127,6 +127,7 @@ fn labels_of(owner: &Owner) -> BTreeMap<String, String> {
         Kind::Carrier => ("carrier", Some(label::CARRIER)),
         Kind::CarrierApi => ("carrier-api", None),
         Kind::Broker => ("broker", None),
+        Kind::Board => ("board", None),
     };
     let mut marks = labels::of(component);
     marks.insert(label::INSTANCE.to_owned(), owner.name.clone());

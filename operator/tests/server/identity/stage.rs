@@ -93,6 +93,8 @@ impl Stage {
             broker_host: format!("waybill-broker.{}.svc", self.home),
             broker_url: None,
             broker_external_names: vec!["mqtt.example.com".into()],
+            board: true,
+            board_external_names: vec!["board.example.com".into()],
             carrier_api_external_names: vec!["api.example.com".into()],
             board_url: Some("https://board.example.com".into()),
             ca_ttl: Duration::from_secs(8760 * 3600),

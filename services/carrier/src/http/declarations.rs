@@ -19,9 +19,9 @@ use super::problems::{
 use super::user::{permitted, user};
 use super::write;
 use crate::declare::{self, Asked, Declaration, Judged, MAX_NOTE, Note, Refused, judge};
-use crate::permission::{DECLARE, READ_NOTES};
 use crate::service::{Service, Shared, now_millis};
 use crate::store::is_hash;
+use waybill_cluster::permission::{DECLARE, READ_NOTES};
 
 /// One declaration into the log. The same again is no other one.
 pub(super) async fn declare(

@@ -20,10 +20,10 @@ use super::problems::{
 };
 use super::user::{allowed, denied, user};
 use super::write;
-use crate::permission::LIST;
 use crate::report::{Judged, Refused, Report, concerns, judge};
 use crate::service::{Service, Shared};
 use crate::view::{Line, line, view};
+use waybill_cluster::permission::LIST;
 
 /// D-17: events of a carrier into the log. All of them or none; what is there already is no error.
 pub(super) async fn post(

@@ -6,15 +6,15 @@ use axum::http::HeaderMap;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use waybill_chassis::jwt::{INVALID, bearer};
 use waybill_chassis::problem::Problem;
+use waybill_cluster::permission::Right;
 use waybill_crds::Delivery;
 
 use super::problems::{NOT_PERMITTED, of_cluster, unknown_delivery};
-use crate::permission::{Right, may, whose};
 use crate::service::Shared;
 
 /// Whose token this is.
 pub(super) async fn user(service: &Shared, headers: &HeaderMap) -> Result<UserInfo, Problem> {
-    let user = whose(&service.client, bearer(headers)?).await.map_err(|error| of_cluster(&error))?;
+    let user = service.reviews.whose(bearer(headers)?).await.map_err(|error| of_cluster(&error))?;
     user.ok_or_else(|| Problem::new(INVALID, "the token is not valid for this request"))
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn permitted(
 }
 
 pub(super) async fn allowed(service: &Shared, user: &UserInfo, right: Right, name: &str) -> Result<bool, Problem> {
-    let answer = may(&service.client, user, right, (&service.namespace, name)).await;
+    let answer = service.reviews.may(user, right, (&service.namespace, name)).await;
     answer.map_err(|error| of_cluster(&error))
 }
 

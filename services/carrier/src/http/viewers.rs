@@ -18,9 +18,9 @@ use waybill_protocol::Uid;
 use super::problems::{GRANT_INVALID, GRANT_UNKNOWN, MALFORMED, TOO_MANY_GRANTS, of_store};
 use super::user::{permitted, user};
 use crate::grants::{self, Audience, DEFAULT_LIFE, Grant, LONGEST_LIFE};
-use crate::permission::READ;
 use crate::service::{Service, Shared, now};
 use crate::view::time_of;
+use waybill_cluster::permission::READ;
 
 /// What may be asked of a new grant.
 #[derive(Debug, Default, Deserialize)]

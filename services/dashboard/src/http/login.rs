@@ -1,0 +1,71 @@
+//! Logging in: a Kubernetes token buys a one-time code, a code buys a browser its session.
+
+use axum::Json;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+use waybill_chassis::jwt::{INVALID, bearer};
+use waybill_chassis::problem::{Checked, Problem, generic};
+
+use super::access::{COOKIE, away, cookie};
+use super::quiet;
+use crate::page::{self, Chrome, LoginPage};
+use crate::service::Service;
+use crate::session::{CODE_LIFE, LIFE};
+
+/// `POST /api/session`: whoever shows a Kubernetes token gets a code, worth one browser for a minute.
+pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
+    let token = bearer(&headers)?;
+    let busy = || {
+        Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), "too many log in at once; try again in a moment")
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    };
+    let _place = service.logins.try_acquire().map_err(|_| busy())?;
+    let user = service.reviews.whose(token).await.map_err(|error| away(&error))?;
+    let user = user.ok_or_else(|| Problem::new(INVALID, "the token is nobody's, or for something else"))?;
+    tracing::info!("somebody logs in with a Kubernetes token");
+    let life = SignedDuration::try_from(CODE_LIFE).unwrap_or_default();
+    let expires = Timestamp::now().checked_add(life).unwrap_or(Timestamp::MAX);
+    let url = service.external_url.as_ref().map(|url| format!("{url}/login"));
+    let body = json!({ "code": service.sessions.offer(user), "expires": expires, "url": url });
+    Ok((StatusCode::CREATED, quiet(), Json(body)).into_response())
+}
+
+/// `GET /login`: also for who is in already, because a code may wait in the address, which no server sees.
+pub(super) async fn page() -> Response {
+    shown(false)
+}
+
+fn shown(refused: bool) -> Response {
+    let chrome = Chrome { title: "Log in".into(), user: None, script: Some("login.js") };
+    let page = LoginPage { chrome, refused };
+    page::html(&HeaderMap::new(), &page)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Brought {
+    code: String,
+}
+
+/// `POST /login`
+pub(super) async fn enter(State(service): State<Service>, Checked(Form(brought)): Checked<Form<Brought>>) -> Response {
+    let Some(id) = service.sessions.redeem(brought.code.trim()) else {
+        // Not as an error: the page says what to do.
+        return (quiet(), shown(true)).into_response();
+    };
+    let cookie = format!("{COOKIE}={id}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Strict", LIFE.as_secs());
+    (quiet(), [(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+}
+
+/// `POST /logout`
+pub(super) async fn leave(State(service): State<Service>, headers: HeaderMap) -> Response {
+    if let Some(id) = cookie(&headers, COOKIE) {
+        service.sessions.end(id);
+    }
+    let gone = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict");
+    let forget = [("clear-site-data", "\"cache\"")];
+    (quiet(), forget, [(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response()
+}

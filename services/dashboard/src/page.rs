@@ -1,0 +1,96 @@
+//! Pages: templates and what they are given. The frame every page stands in is [`Chrome`] with `layout.html`.
+
+mod lane;
+pub(crate) mod row;
+pub(crate) mod shown;
+pub(crate) mod words;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
+use sha2::{Digest, Sha256};
+
+use crate::assets;
+use crate::feed::row::Row;
+
+pub(crate) use lane::{BoardPage, LaneView, Link};
+pub(crate) use shown::summary;
+
+/// What stands around the content of a page: `{% extends "layout.html" %}`, with the field `chrome` in the template's struct.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chrome {
+    pub(crate) title: String,
+    /// Who is logged in; `None` on pages for everybody.
+    pub(crate) user: Option<String>,
+    /// A module of `assets/`.
+    pub(crate) script: Option<&'static str>,
+}
+
+impl Chrome {
+    pub(crate) fn asset(&self, name: &str) -> String {
+        assets::url(name)
+    }
+}
+
+/// A page with a tag of its content: who has it already gets no more than that word.
+pub(crate) fn html(asked: &HeaderMap, page: &impl Template) -> Response {
+    let body = page.render().expect("a page without I/O is always written");
+    let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = known.flat_map(|value| value.split(',')).any(|one| one.trim() == tag);
+    let about = [
+        (header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (header::VARY, HeaderValue::from_static("cookie")),
+    ];
+    if known {
+        return (StatusCode::NOT_MODIFIED, about).into_response();
+    }
+    (about, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+pub(crate) struct LoginPage {
+    pub(crate) chrome: Chrome,
+    /// Why a code was not taken.
+    pub(crate) refused: bool,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(crate) struct ErrorPage {
+    pub(crate) chrome: Chrome,
+    pub(crate) status: u16,
+    pub(crate) detail: String,
+    pub(crate) request: String,
+}
+
+#[derive(Template)]
+#[template(path = "detail.html")]
+pub(crate) struct DetailPage {
+    pub(crate) chrome: Chrome,
+    pub(crate) row: Arc<Row>,
+    /// Where its changes come from.
+    pub(crate) events: String,
+    pub(crate) entries: Vec<shown::Shown>,
+    pub(crate) photos: Vec<shown::Photo>,
+    pub(crate) summary: String,
+    /// Why the log cannot be checked.
+    pub(crate) unread: Option<&'static str>,
+    pub(crate) qr: String,
+    pub(crate) qr_text: String,
+}
+
+/// A QR code as markup, with its name for those who do not see it. Four modules of quiet around it.
+pub(crate) fn qr(text: &str, name: &str) -> String {
+    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else { return String::new() };
+    let drawn = code.render::<svg::Color<'_>>().min_dimensions(180, 180).quiet_zone(true).build();
+    let drawn = drawn.split_once("?>").map_or(drawn.as_str(), |(_, rest)| rest);
+    let name = name.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    drawn.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{name}\" "), 1)
+}

@@ -1,0 +1,130 @@
+//! Who is logged in: one-time codes and sessions, in memory only. Whoever restarts the board logs everybody out and loses nothing
+//! else (D-60).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::authentication::v1::UserInfo;
+
+/// How long a session lasts.
+pub(crate) const LIFE: Duration = Duration::from_secs(8 * 3600);
+/// How long a code waits for its browser.
+pub(crate) const CODE_LIFE: Duration = Duration::from_secs(60);
+/// More than people who run deliveries.
+const MOST: usize = 10_000;
+
+/// Somebody who is logged in, as the API server knows them.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) user: UserInfo,
+}
+
+impl Session {
+    /// What the page calls them.
+    pub(crate) fn name(&self) -> &str {
+        self.user.username.as_deref().unwrap_or("somebody")
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    codes: Timed,
+    sessions: Timed,
+}
+
+impl Sessions {
+    /// A code worth one session of this user.
+    pub(crate) fn offer(&self, user: UserInfo) -> String {
+        self.codes.put(user, CODE_LIFE)
+    }
+
+    /// The id of a new session for whoever brings a code; `None` if it was used, is too old or never was.
+    pub(crate) fn redeem(&self, code: &str) -> Option<String> {
+        let user = self.codes.take(code)?;
+        Some(self.open(user))
+    }
+
+    /// The id of a new session.
+    pub(crate) fn open(&self, user: UserInfo) -> String {
+        self.sessions.put(user, LIFE)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Session> {
+        let user = self.sessions.get(id)?;
+        Some(Session { id: id.to_owned(), user })
+    }
+
+    pub(crate) fn end(&self, id: &str) {
+        self.sessions.take(id);
+    }
+}
+
+/// Users under names nobody can guess, each until its time.
+#[derive(Debug, Default)]
+struct Timed(Mutex<HashMap<String, (Instant, UserInfo)>>);
+
+impl Timed {
+    fn put(&self, user: UserInfo, life: Duration) -> String {
+        let id = hex::encode(rand::random::<[u8; 32]>());
+        let (now, mut known) = (Instant::now(), self.known());
+        if known.len() >= MOST {
+            known.retain(|_, (end, _)| *end > now);
+        }
+        // Still full: whoever would leave first leaves now.
+        if known.len() >= MOST
+            && let Some(first) = known.iter().min_by_key(|(_, (end, _))| *end).map(|(id, _)| id.clone())
+        {
+            known.remove(&first);
+        }
+        known.insert(id.clone(), (now + life, user));
+        id
+    }
+
+    fn get(&self, id: &str) -> Option<UserInfo> {
+        let known = self.known();
+        known.get(id).filter(|(end, _)| *end > Instant::now()).map(|(_, user)| user.clone())
+    }
+
+    fn take(&self, id: &str) -> Option<UserInfo> {
+        let (end, user) = self.known().remove(id)?;
+        (end > Instant::now()).then_some(user)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, UserInfo)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserInfo {
+        UserInfo { username: Some(name.into()), ..UserInfo::default() }
+    }
+
+    #[test]
+    fn a_code_is_worth_one_session_and_a_session_ends_for_good() {
+        let sessions = Sessions::default();
+        let code = sessions.offer(user("ann"));
+        let id = sessions.redeem(&code).unwrap();
+        assert_eq!(sessions.redeem(&code), None);
+        assert_eq!(sessions.redeem(&id), None, "a session is no code");
+        assert_eq!(sessions.find(&id).unwrap().name(), "ann");
+        assert!(sessions.find(&code).is_none(), "a code is no session");
+        sessions.end(&id);
+        assert!(sessions.find(&id).is_none());
+    }
+
+    #[test]
+    fn what_is_over_opens_nothing_and_a_full_house_sends_the_first_home() {
+        let timed = Timed::default();
+        let over = timed.put(user("ann"), Duration::ZERO);
+        assert!(timed.get(&over).is_none() && timed.take(&over).is_none());
+        let first = timed.put(user("bob"), Duration::from_secs(1));
+        let ids: Vec<String> = (0..MOST).map(|_| timed.put(user("cy"), LIFE)).collect();
+        assert!(timed.get(&first).is_none() && timed.get(&ids[0]).is_some());
+    }
+}
