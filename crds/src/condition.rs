@@ -60,6 +60,8 @@ types! {
     Delivered,
     /// Delivery: True once what the Delivery asks for as proof is in the log.
     Proven,
+    /// Delivery with `spec.ttlAfterFinished`: True once its proof bundle is in the archive.
+    Archived,
     /// Delivery: True while its Seller cannot go on by itself; absent otherwise. The message says what would help.
     Hindered,
 }

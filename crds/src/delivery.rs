@@ -94,8 +94,8 @@ pub struct DeliverySpec {
     /// What viewers may see while the parcel moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
-    /// How long the Delivery is kept after it finished; for ever unless you say otherwise. Take a proof bundle first: the log
-    /// goes with the Delivery. Example: `720h`.
+    /// How long the Delivery is kept after it finished; for ever unless you say otherwise. It goes once its proof bundle is in the
+    /// archive, which keeps it. Example: `720h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_after_finished: Option<Duration>,
     /// For a Seller with `handOver: manual`: set it to `true` once the parcel is in the carrier's hands. The Seller then
@@ -244,8 +244,12 @@ pub struct DeliveryStatus {
     /// When the parcel's life ended; absent while it runs. `spec.ttlAfterFinished` counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// How many entries of the log the archived proof bundle holds; counted only where `spec.ttlAfterFinished` waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 256))]
+    pub archived: Option<i32>,
     /// `Admitted` and its consequence `Ready` (both ends are provisioned); `Accepted`, `PickedUp`, `Delivered` and `Proven`
-    /// as the log says; `Hindered`, `Reconciling` and `Stalled` only while true.
+    /// as the log says; `Archived` where `spec.ttlAfterFinished` is set; `Hindered`, `Reconciling` and `Stalled` only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::condition::schema")]
     pub conditions: Vec<Condition>,

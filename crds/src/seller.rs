@@ -83,6 +83,40 @@ pub struct SellerSpec {
     /// Whom this Seller tells what becomes of its parcels. Nobody unless you say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// What is kept of a finished Delivery beside its log, and for how long. Example: `{"photos": "720h"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+}
+
+/// What is kept of a finished Delivery beside its log. The log holds no personal data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// How long photos and notes are kept after the end, archived bundles included; for ever unless you say otherwise.
+    /// Example: `720h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photos: Option<Duration>,
+    /// What becomes of them when an order is forgotten. Notes and tracking grants go in any case.
+    #[serde(default)]
+    pub on_forget: Forgetting,
+}
+
+/// What becomes of what is kept when an order is forgotten.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Forgetting {
+    /// `erase`: photos go, archived ones included. `keep`: they stay as evidence.
+    #[serde(default)]
+    pub photos: OnForget,
+}
+
+/// Whether photos outlive their order.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub enum OnForget {
+    #[default]
+    Erase,
+    Keep,
 }
 
 /// How a parcel is handed to the carrier.

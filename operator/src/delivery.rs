@@ -21,6 +21,7 @@ use waybill_crds::DeliveryView;
 use crate::cache::Caches;
 use crate::context::Context;
 use crate::controller::{AFTER_RACE, Reconciler};
+use crate::forgotten::Forgotten;
 use crate::written::Written;
 use decide::Verdict;
 
@@ -40,6 +41,8 @@ pub(crate) struct Deliveries {
     pub context: Context,
     pub caches: Caches,
     pub written: Written,
+    /// Whose order is forgotten.
+    pub forgotten: Forgotten,
 }
 
 impl Reconciler for Deliveries {
@@ -52,9 +55,7 @@ impl Reconciler for Deliveries {
             return Ok(Action::await_change());
         }
         let _busy = self.written.begin(&*delivery);
-        let facts = dereference::dereference(&self.context, &self.caches, &self.written, &delivery)
-            .await
-            .map_err(Error::Dereference)?;
+        let facts = dereference::dereference(&self, &delivery).await.map_err(Error::Dereference)?;
         let now = Timestamp::now();
         let decision = match decide::decide(&delivery, &facts, now) {
             Verdict::Leave => return Ok(Action::await_change()),

@@ -42,6 +42,8 @@ use jiff::SignedDuration;
 use kube::Client;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use waybill_cluster::trust::keys;
+use waybill_protocol::Trust;
 
 use crate::context::{Context, Scope};
 use ca::Authority;
@@ -125,6 +127,14 @@ impl Identity {
     /// Changes whenever participants should be looked at again: a new authority issues, or another one is to be trusted.
     pub fn changes(&self) -> Changes {
         Changes(self.0.authority.subscribe())
+    }
+
+    /// By whom logs are judged: the trusted authorities and, for what was recorded under them, those before. `None` until the
+    /// authority is known.
+    pub(crate) fn judges(&self) -> Option<Trust> {
+        let authority = self.0.authority.borrow().clone()?;
+        let keys = |pem: String| if pem.is_empty() { Some(Vec::new()) } else { keys(pem.as_bytes()).ok() };
+        Some(Trust::new(keys(authority.bundle())?).with_former(keys(authority.former())?))
     }
 
     /// Cuts identities off for good: every certificate they hold is revoked. For `revoked: true`; returns once it is written.

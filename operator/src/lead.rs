@@ -16,6 +16,7 @@ use crate::carrier_api::CarrierApis;
 use crate::context::Context;
 use crate::controller::{self, Lane};
 use crate::delivery::Deliveries;
+use crate::forgotten::Forgotten;
 use crate::identity::{self, Owner};
 use crate::participant::Participants;
 use crate::queue::Queue;
@@ -58,7 +59,12 @@ impl Term {
         let Self { context, caches, queues } = self;
         let sellers = Participants::<Seller>::new(context.clone(), caches.clone());
         let carriers = Participants::<Carrier>::new(context.clone(), caches.clone());
-        let deliveries = Deliveries { context: context.clone(), caches: caches.clone(), written: Written::default() };
+        let deliveries = Deliveries {
+            context: context.clone(),
+            caches: caches.clone(),
+            written: Written::default(),
+            forgotten: Forgotten::default(),
+        };
         let apis = CarrierApis { context: context.clone(), caches: caches.clone(), queues: queues.clone() };
         tokio::join!(
             controller::run(Arc::new(sellers), self.lane(&caches.sellers, &queues.sellers), end.clone()),

@@ -26,6 +26,7 @@ mod delivery;
 mod discovery;
 #[cfg(test)]
 mod fixtures;
+mod forgotten;
 mod gauges;
 mod lead;
 mod participant;

@@ -35,6 +35,8 @@ reasons! {
     CarrierUnassigned,
     /// Another Delivery of this namespace that is still running has the same `spec.upc`, and was admitted or made before.
     DuplicateUpc,
+    /// An order with this `spec.upc` was forgotten in this namespace: a new one takes another UPC.
+    UpcForgotten,
     /// The Seller has `spec.suspended: true`.
     SellerSuspended,
     /// The Carrier has `spec.suspended: true`.
@@ -188,6 +190,8 @@ reasons! {
     InvalidEvent,
     /// The order was erased; the proof stays valid.
     Forgotten,
+    /// The proof bundle is in the archive.
+    Archived,
 
     // Any object.
     /// It does not follow its kind's schema, as one stored under another version may not: it is left as it is until it does.

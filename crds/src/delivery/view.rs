@@ -40,6 +40,7 @@ pub struct StatusView {
     pub topics: Option<Box<Topics>>,
     pub proof: Option<Box<ProofStatus>>,
     pub finished_at: Option<Time>,
+    pub archived: Option<i32>,
     /// Those of [`OPERATOR_CONDITIONS`].
     #[serde(deserialize_with = "operators")]
     pub conditions: Vec<Condition>,

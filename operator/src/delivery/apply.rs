@@ -6,10 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
-use waybill_crds::{Carrier, CarrierSpec, DeliveryView, Phase, Reason, Seller, SellerSpec, label};
+use waybill_cluster::custody;
+use waybill_crds::{Carrier, CarrierSpec, Delivery, DeliveryView, Phase, Reason, Seller, SellerSpec, label};
+use waybill_protocol::Uid;
 
 use super::Deliveries;
-use super::decide::{Act, Decision};
+use super::decide::{Act, Decision, assigned};
 use crate::context::FIELD_MANAGER;
 use crate::events::{Severity, Telling};
 
@@ -25,8 +27,12 @@ pub(crate) enum Error {
     },
     #[error("failed to cancel it")]
     Cancel(#[source] kube::Error),
+    #[error("failed to read its log before it goes")]
+    Read(#[source] kube::Error),
     #[error("failed to delete it after its time")]
     Expire(#[source] kube::Error),
+    #[error("failed to record that its order is forgotten")]
+    Forget(#[source] kube::Error),
 }
 
 impl Error {
@@ -51,6 +57,10 @@ pub(super) async fn apply(
     decision: &Decision,
     now: Timestamp,
 ) -> Result<Applied, Error> {
+    if delivery.spec.forgotten == Some(true) {
+        let (client, namespace) = (&deliveries.context.client, delivery.namespace().unwrap_or_default());
+        deliveries.forgotten.add(client, &namespace, &delivery.spec.upc).await.map_err(Error::Forget)?;
+    }
     match decision.act {
         Act::Nothing => {}
         Act::CreateSeller => {
@@ -66,8 +76,8 @@ pub(super) async fn apply(
             return Ok(Applied { still_there: false });
         }
         Act::Expire => {
-            expire(deliveries, delivery, now).await?;
-            return Ok(Applied { still_there: false });
+            let still_there = !expire(deliveries, delivery, now).await?;
+            return Ok(Applied { still_there });
         }
     }
     Ok(Applied { still_there: true })
@@ -104,7 +114,7 @@ where
         Ok(_) => {
             let note =
                 format!("created {kind} {name:?}: this namespace lets Deliveries bring whom they name into being");
-            tell(deliveries, delivery, Reason::AutoCreated, note, Timestamp::now());
+            tell(deliveries, delivery, (Severity::Normal, Reason::AutoCreated), note, Timestamp::now());
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
@@ -126,26 +136,55 @@ async fn cancel(deliveries: &Deliveries, delivery: &DeliveryView, now: Timestamp
     Ok(())
 }
 
-/// The one place where the operator deletes a Delivery. An archive, once there is one, is asked here first.
-async fn expire(deliveries: &Deliveries, delivery: &DeliveryView, now: Timestamp) -> Result<(), Error> {
+/// The one place where the operator deletes a Delivery: false where it stays. Whoever holds the Carrier API's account can write an end
+/// into its status; what counts is the end in its log.
+async fn expire(deliveries: &Deliveries, delivery: &DeliveryView, now: Timestamp) -> Result<bool, Error> {
+    let Some(over) = is_over(deliveries, delivery).await? else { return Ok(false) };
+    if !over {
+        let note = "kept: its status says that it is over, and its log does not".to_owned();
+        tell(deliveries, delivery, (Severity::Warning, Reason::InvalidEvent), note, now);
+        return Ok(false);
+    }
     let judged = Preconditions { uid: delivery.uid(), resource_version: delivery.resource_version() };
     let api: Api<DeliveryView> = deliveries.context.api(&delivery.namespace().unwrap_or_default());
     match api.delete(&delivery.name_any(), &DeleteParams::background().preconditions(judged)).await {
         Ok(_) => {
             let note =
                 format!("removed: it finished longer ago than spec.ttlAfterFinished (phase {})", delivery.phase());
-            tell(deliveries, delivery, Reason::Expired, note, now);
-            Ok(())
+            tell(deliveries, delivery, (Severity::Normal, Reason::Expired), note, now);
+            Ok(true)
         }
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(true),
         Err(source) => Err(Error::Expire(source)),
     }
 }
 
-fn tell(deliveries: &Deliveries, delivery: &DeliveryView, reason: Reason, note: String, at: Timestamp) {
+/// By the log of this very version; without one, by the operator's own word. `None`: it can't be said now, and another look comes.
+async fn is_over(deliveries: &Deliveries, delivery: &DeliveryView) -> Result<Option<bool>, Error> {
+    if delivery.status.as_ref().is_none_or(|status| status.custody.is_empty()) {
+        return Ok(Some(true));
+    }
+    let api: Api<Delivery> = deliveries.context.api(&delivery.namespace().unwrap_or_default());
+    let whole = api.get_opt(&delivery.name_any()).await.map_err(Error::Read)?;
+    // A newer one comes with the watch.
+    let Some(whole) = whole.filter(|whole| whole.resource_version() == delivery.resource_version()) else {
+        return Ok(None);
+    };
+    let seller = assigned(delivery).and_then(|(seller, _)| Uid::new(seller).ok());
+    let (Some(trust), Some(seller)) = (deliveries.context.identity.judges(), seller) else { return Ok(None) };
+    Ok(Some(custody::read(&whole, &seller, &trust).is_ok_and(|log| log.phase().is_terminal())))
+}
+
+fn tell(
+    deliveries: &Deliveries,
+    delivery: &DeliveryView,
+    (severity, reason): (Severity, Reason),
+    note: String,
+    at: Timestamp,
+) {
     deliveries.context.events.tell(Telling {
         about: delivery.object_ref(&()),
-        severity: Severity::Normal,
+        severity,
         reason: reason.as_str().to_owned(),
         note,
         at,

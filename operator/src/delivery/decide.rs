@@ -108,8 +108,17 @@ fn finished(delivery: &DeliveryView, now: Timestamp) -> Decision {
     let ttl = SignedDuration::try_from(ttl.get()).unwrap_or(SignedDuration::MAX);
     match ended.0.saturating_add(ttl).map(|due| due.duration_since(now)) {
         Ok(left) if left.is_positive() => Decision { look_again: Some(left.unsigned_abs()), ..over },
+        // The archive's word wakes it.
+        _ if !is_archived(delivery) => over,
         _ => Decision { act: Act::Expire, ..over },
     }
+}
+
+/// All of its log; one without a log has nothing to keep.
+fn is_archived(delivery: &DeliveryView) -> bool {
+    let Some(status) = status(delivery) else { return false };
+    status.custody.is_empty()
+        || status.archived.and_then(|entries| usize::try_from(entries).ok()) == Some(status.custody.len)
 }
 
 fn running(delivery: &DeliveryView, facts: &Facts, now: Timestamp) -> Decision {
@@ -138,6 +147,11 @@ impl Block {
 
 /// Both ends, if they are there and may take part.
 fn ends<'a>(delivery: &DeliveryView, facts: &'a Facts) -> Result<(&'a SellerFacts, &'a CarrierFacts), Block> {
+    if facts.forgotten && !started(delivery) {
+        let upc = &delivery.spec.upc;
+        let message = format!("the order {upc:?} was forgotten, and stays so: a new order takes another upc");
+        return Err(Block::new(Reason::UpcForgotten, message));
+    }
     let seller = seller(delivery, facts)?;
     let carrier = carrier(delivery, facts)?;
     if let (Rival::Better(rival), false) = (&facts.rival, started(delivery)) {
@@ -298,7 +312,7 @@ fn topics_of(delivery: &DeliveryView) -> Option<Topics> {
 }
 
 /// Whose the topics are: uids of Seller and Carrier.
-fn assigned(delivery: &DeliveryView) -> Option<(String, String)> {
+pub(super) fn assigned(delivery: &DeliveryView) -> Option<(String, String)> {
     let topic: Topic = topics_of(delivery)?.down.parse().ok()?;
     Some((topic.seller.to_string(), topic.carrier.to_string()))
 }

@@ -27,6 +27,7 @@ fn facts() -> Facts {
         seller: Known::Here(acme()),
         carrier: Some(Known::Here(truck())),
         rival: Rival::Nobody,
+        forgotten: false,
         stall_after: SignedDuration::from_hours(6),
     }
 }
@@ -279,10 +280,32 @@ fn a_finished_one_is_left_as_it_is_until_its_time_is_over() {
     assert_eq!(decided(&done, &with_carrier(|c| c.revoked = true)).ready.reason, Reason::Provisioned);
     done.spec.ttl_after_finished = Some("1h".parse().unwrap());
     assert_eq!(decided(&done, &facts()).act, Act::Nothing, "nobody said when it finished");
-    done.status.as_mut().unwrap().finished_at = Some(Time(noon()));
+    let status = done.status.as_mut().unwrap();
+    (status.finished_at, status.archived) = (Some(Time(noon())), i32::try_from(status.custody.len).ok());
     let early = decided_at(&done, &facts(), noon() + 59.minutes());
     assert_eq!((early.act, early.look_again), (Act::Nothing, Some(std::time::Duration::from_secs(60))));
     assert_eq!(decided_at(&done, &facts(), noon() + 60.minutes()).act, Act::Expire);
+}
+
+#[test]
+fn a_finished_one_waits_until_all_of_its_log_is_archived() {
+    let mut done = under_way(Phase::Delivered);
+    done.spec.ttl_after_finished = Some("1h".parse().unwrap());
+    let len = i32::try_from(done.status.as_ref().unwrap().custody.len).unwrap();
+    for (archived, act) in [(None, Act::Nothing), (Some(len - 1), Act::Nothing), (Some(len), Act::Expire)] {
+        let status = done.status.as_mut().unwrap();
+        (status.finished_at, status.archived) = (Some(Time(noon())), archived);
+        assert_eq!(decided_at(&done, &facts(), noon() + 2.hours()).act, act, "{archived:?}");
+    }
+}
+
+#[test]
+fn an_order_that_was_forgotten_does_not_come_back_under_its_upc() {
+    let forgotten = Facts { forgotten: true, ..facts() };
+    let decision = decided(&delivery("one").done(), &forgotten);
+    assert_eq!((decision.admitted.reason, decision.admitted.is_yes()), (Reason::UpcForgotten, false));
+    assert!(decision.topics.is_none());
+    assert!(decided(&under_way(Phase::InTransit), &forgotten).ready.is_yes(), "what is under way goes on");
 }
 
 #[test]

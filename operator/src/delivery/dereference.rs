@@ -7,6 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use waybill_crds::{Carrier, ConditionType, DeliveryView, Reason, Seller, condition};
 
+use super::Deliveries;
 use crate::cache::ends::{carrier_is_provisioned, seller_is_provisioned};
 use crate::cache::index::By;
 use crate::cache::{Caches, admitted, started};
@@ -71,15 +72,13 @@ pub(super) struct Facts {
     /// None if the Delivery names none.
     pub carrier: Option<Known<CarrierFacts>>,
     pub rival: Rival,
+    /// An order with this UPC is forgotten.
+    pub forgotten: bool,
     pub stall_after: SignedDuration,
 }
 
-pub(super) async fn dereference(
-    context: &Context,
-    caches: &Caches,
-    written: &Written,
-    delivery: &DeliveryView,
-) -> Result<Facts, Error> {
+pub(super) async fn dereference(deliveries: &Deliveries, delivery: &DeliveryView) -> Result<Facts, Error> {
+    let Deliveries { context, caches, written, .. } = deliveries;
     let namespace = delivery.namespace().unwrap_or_default();
     let seller = match caches.sellers.get(&ObjectRef::new(&delivery.spec.seller).within(&namespace)) {
         Some(seller) => Known::Here(seller_facts(&seller)),
@@ -100,6 +99,7 @@ pub(super) async fn dereference(
         seller,
         carrier,
         rival: rival(caches, written, &namespace, delivery),
+        forgotten: forgotten(deliveries, &namespace, delivery).await?,
         stall_after: signed(context.settings.stall_after.get()),
     })
 }
@@ -145,6 +145,21 @@ where
         Ok(None) => Ok(Known::Missing),
         Err(source) => Err(Error::Ask { kind: K::kind(&()).into_owned(), name: name.to_owned(), source }),
     }
+}
+
+/// Asked about whoever is not admitted yet. A Delivery of this UPC that is to be forgotten and still there tells it too.
+async fn forgotten(deliveries: &Deliveries, namespace: &str, delivery: &DeliveryView) -> Result<bool, Error> {
+    if admitted(delivery) || started(delivery) || delivery.phase().terminal() {
+        return Ok(false);
+    }
+    let (caches, upc) = (&deliveries.caches, &delivery.spec.upc);
+    let same = caches.index.find(By::Upc, namespace, upc);
+    let there = same.iter().filter_map(|name| caches.deliveries.get(&ObjectRef::new(name).within(namespace)));
+    if there.into_iter().any(|other| other.spec.forgotten == Some(true)) {
+        return Ok(true);
+    }
+    let known = deliveries.forgotten.has(&deliveries.context.client, namespace, upc).await;
+    known.map_err(|source| Error::Ask { kind: "ConfigMap".into(), name: "waybill-forgotten".into(), source })
 }
 
 fn rival(caches: &Caches, written: &Written, namespace: &str, delivery: &DeliveryView) -> Rival {

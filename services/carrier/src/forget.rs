@@ -1,5 +1,5 @@
 //! Forgetting: what was kept beside the cluster for a Delivery goes once its order is forgotten, or when the Delivery itself
-//! goes (the log goes with it, and nothing names the photos any more).
+//! goes (the log goes with it, and nothing names the photos any more; its bundle stays in the archive).
 //!
 //! Only what was seen to go is removed. A Delivery that is merely unknown, after a restore or with a store that others use
 //! too, is no reason: evidence survives a start (D-60). Grants that have ended go by themselves.
@@ -7,10 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use object_store::path::Path;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::telemetry::report;
 use waybill_crds::Delivery;
+use waybill_crds::seller::OnForget;
 
 use crate::service::{Shared, now};
 use crate::{declare, grants, http};
@@ -54,11 +56,24 @@ fn says_forgotten(delivery: &Delivery) -> bool {
     delivery.status.iter().flat_map(|status| &status.custody).any(|entry| entry.event == word)
 }
 
+/// What goes: everything, but the pictures of a forgotten order where its Seller keeps them.
+fn folders(service: &Shared, uid: &str) -> Vec<Path> {
+    let mut folders = vec![grants::folder(uid), declare::folder(uid)];
+    let keeps = service
+        .deliveries
+        .get(uid)
+        .is_some_and(|delivery| service.retention(&delivery).on_forget.photos == OnForget::Keep);
+    if !keeps {
+        folders.push(http::photos_of(uid));
+    }
+    folders
+}
+
 /// What is still left afterwards.
 async fn remove(service: &Shared, due: BTreeSet<String>) -> BTreeSet<String> {
     let mut left = BTreeSet::new();
     for uid in due {
-        for folder in [http::photos_of(&uid), grants::folder(&uid), declare::folder(&uid)] {
+        for folder in folders(service, &uid) {
             match service.store.clear(&folder).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(delivery = %uid, count, "forgot what was kept for a delivery"),

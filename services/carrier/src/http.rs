@@ -1,12 +1,15 @@
 //! The Carrier API's routes. Everything else is answered by the chassis, in one shape.
 //!
-//! Three kinds of clients: agents (certificate and token), viewers (token alone), users of the cluster (a Kubernetes token).
-//! Handlers are thin: who asks is settled by an extractor, what follows by `report`, `view`, `photo`, `grants`.
+//! Three kinds of clients: agents (certificate and token), viewers (a view token or a Kubernetes token), users of the cluster (a
+//! Kubernetes token).
+//! Handlers are thin: who asks is settled by an extractor, what follows by `report`, `view`, `photo`, `grants`, `bundle`.
 
 mod access;
 mod agent;
+mod bundles;
 mod declarations;
 mod etag;
+mod page;
 mod photos;
 mod problems;
 mod renewal;
@@ -28,7 +31,7 @@ use serde_json::{Value, json};
 use crate::photo::MAX_BYTES;
 use crate::service::Service;
 
-pub(crate) use photos::folder as photos_of;
+pub(crate) use photos::{folder as photos_of, path as photo_at};
 
 /// How long a photo may take over a slow link; a connection that stands still is closed long before.
 pub(crate) const UPLOAD: Duration = Duration::from_secs(180);
@@ -53,6 +56,9 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/api/shipment", get(shipment::list))
         .route("/api/shipment/{upc}", get(shipment::get).post(shipment::post))
         .route("/api/shipment/{upc}/photos/{hash}", get(photos::get))
+        .route("/api/shipment/{upc}/bundle", get(bundles::get))
+        .route("/api/archive", get(bundles::list))
+        .route("/api/archive/{uid}/bundle", get(bundles::get_archived))
         .route("/api/shipment/{upc}/grants", get(viewers::list).post(viewers::grant).layer(small()))
         .route("/api/shipment/{upc}/grants/{id}", delete(viewers::revoke))
         .route("/api/shipment/{upc}/declarations", post(declarations::declare).layer(DefaultBodyLimit::max(NOTED)))

@@ -3,8 +3,9 @@
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with.
 //! - `report`: events read and judged. `declare`: the word of a person. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
 //! - `logs`: custody logs, read once for each change.
+//! - `bundle`: the proof of a delivery as one file. `archive`: where it is kept once the delivery is over.
 //! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. What the API server says of a user: `waybill_cluster::permission`.
-//! - `store`, `uploads`, `grants`, `forget`: what is kept beside the cluster, how it comes and how it goes.
+//! - `store`, `uploads`, `grants`, `forget`, `retention`: what is kept beside the cluster, how it comes and how it goes.
 //!
 //! Client certificates are optional, because viewers have none; whoever shows one is checked on every request. The service
 //! keeps no state of a delivery: the log in the cluster is the truth, a post is one write under the version it was judged
@@ -16,6 +17,8 @@
 
 pub mod config;
 
+mod archive;
+mod bundle;
 mod declare;
 mod forget;
 mod grants;
@@ -23,6 +26,7 @@ mod http;
 mod logs;
 mod photo;
 mod report;
+mod retention;
 mod ring;
 mod service;
 mod statement;
@@ -134,7 +138,10 @@ async fn work(
     let server = Server { listener, app, material, clients, limits, metrics, gate };
     tokio::select! {
         served = server.run(shutdown) => served.map_err(Error::Server),
-        () = async { forget::run(&service, stop).await; std::future::pending().await } => Ok(()),
+        () = async {
+            tokio::join!(forget::run(&service, stop.clone()), archive::run(&service, stop));
+            std::future::pending().await
+        } => Ok(()),
     }
 }
 
@@ -170,6 +177,7 @@ async fn assemble(
         agents,
         keys,
         views,
+        bundles: bundle::Bundles::default(),
         store,
         uploads: uploads::Uploads::default(),
         folders: uploads::Folders::default(),

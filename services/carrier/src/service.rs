@@ -9,10 +9,12 @@ use waybill_chassis::jwt::Verifier;
 use waybill_cluster::deliveries::Deliveries;
 use waybill_cluster::participants::Participants;
 use waybill_cluster::permission::Reviews;
+use waybill_crds::seller::Retention;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_protocol::{Author, KeyStatement, Log, Signer, Trust, Uid, UnixMillis};
 use zeroize::Zeroizing;
 
+use crate::bundle::Bundles;
 use crate::declare::STATEMENT;
 use crate::logs::Logs;
 use crate::store::Store;
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     /// Its own key and key statement, as they lie in their Secret.
     pub(crate) keys: watch::Receiver<Arc<Files>>,
     pub(crate) views: Views,
+    /// Room for bundles on their way to whoever asked.
+    pub(crate) bundles: Bundles,
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
     pub(crate) folders: Folders,
@@ -56,6 +60,12 @@ impl Shared {
         let uid = seller.and_then(|seller| seller.metadata.uid.clone());
         let topic = || delivery.status.as_ref()?.topics.as_ref()?.down.split('/').nth(1).map(str::to_owned);
         Uid::new(uid.or_else(topic)?).ok()
+    }
+
+    /// What its Seller wants kept; nothing that could go where that is gone.
+    pub(crate) fn retention(&self, delivery: &Delivery) -> Retention {
+        let seller = self.sellers.object(&delivery.spec.seller);
+        seller.and_then(|seller| seller.spec.retention).unwrap_or_default()
     }
 
     /// Its own key.

@@ -20,6 +20,7 @@ pub(crate) const PAGE: &str = "index.html";
 pub(crate) const AUTHORITIES: &str = "trust/authorities.pem";
 pub(crate) const CROSSES: &str = "trust/cross.pem";
 pub(crate) const REVOCATIONS: &str = "trust/crl.pem";
+const CERTIFICATES: &str = "certificates/";
 
 /// Which delivery a bundle is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,13 @@ pub struct Photo {
     pub bytes: Vec<u8>,
 }
 
+impl Photo {
+    fn read(name: &str, bytes: &[u8]) -> Self {
+        let media = if name.ends_with(".png") { Media::Png } else { Media::Jpeg };
+        Self { media, bytes: bytes.to_vec() }
+    }
+}
+
 /// Why no bundle was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -73,6 +81,17 @@ pub enum WriteError {
     ForeignPhoto { hash: Hash },
     #[error("failed to write the archive")]
     Archive(#[source] ArchiveError),
+}
+
+/// Why a bundle is not read back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("failed to read the archive")]
+    Archive(#[source] ArchiveError),
+    #[error("the manifest cannot be read")]
+    Manifest,
+    #[error("{name} is no text")]
+    Text { name: String },
 }
 
 /// The manifest: what is in the bundle, and which bytes.
@@ -107,6 +126,33 @@ impl About {
 }
 
 impl Contents {
+    /// What a bundle was made of, to make one of less of it. Nothing is checked but the form.
+    pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
+        let found = archive::read(bytes).map_err(ReadError::Archive)?;
+        found.form.map_err(ReadError::Archive)?;
+        let manifest = found.files.get(MANIFEST).and_then(|bytes| serde_json::from_slice::<Manifest>(bytes).ok());
+        let about = manifest.ok_or(ReadError::Manifest)?.delivery;
+        let text = |name: &str| {
+            let bytes = found.files.get(name).cloned().unwrap_or_default();
+            String::from_utf8(bytes).map_err(|_| ReadError::Text { name: name.to_owned() })
+        };
+        let within = |folder: &'static str| found.files.iter().filter(move |(name, _)| name.starts_with(folder));
+        let mut certificates = Vec::new();
+        for (name, _) in within(CERTIFICATES) {
+            let uid = name.strip_prefix(CERTIFICATES).and_then(|rest| Uid::new(rest.strip_suffix(".pem")?).ok());
+            certificates.push((uid.ok_or_else(|| ReadError::Text { name: name.clone() })?, text(name)?));
+        }
+        Ok(Self {
+            about,
+            log: within("log/").chain(within("left-out/")).map(|(_, bytes)| bytes.clone()).collect(),
+            authorities: text(AUTHORITIES)?,
+            crosses: text(CROSSES)?,
+            revocations: text(REVOCATIONS)?,
+            certificates,
+            photos: within("photos/").map(|(name, bytes)| Photo::read(name, bytes)).collect(),
+        })
+    }
+
     /// The one bundle of this content: the same content, the same bytes.
     pub fn write(&self) -> Result<Vec<u8>, WriteError> {
         let subject = self.about.subject().map_err(WriteError::About)?;
@@ -118,7 +164,7 @@ impl Contents {
         let pem = pem.into_iter().filter(|(_, text)| !text.is_empty());
         files.extend(pem.map(|(name, text)| (name.to_owned(), text.clone().into_bytes())));
         let certificates = self.certificates.iter();
-        files.extend(certificates.map(|(uid, pem)| (format!("certificates/{uid}.pem"), pem.clone().into_bytes())));
+        files.extend(certificates.map(|(uid, pem)| (format!("{CERTIFICATES}{uid}.pem"), pem.clone().into_bytes())));
         let entries = log.entries().iter().map(|entry| entry.bytes().to_vec());
         files.extend(entries.enumerate().map(|(at, bytes)| (entry_name(at), bytes)));
         files.extend(left_out.into_iter().enumerate().map(|(at, bytes)| (format!("left-out/{at:03}.bin"), bytes)));

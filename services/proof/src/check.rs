@@ -213,7 +213,7 @@ fn photos(files: &Files, log: &Log, lines: &mut Lines) {
 }
 
 /// The pictures that events name which count.
-pub(crate) fn pictures(log: &Log) -> impl Iterator<Item = (Hash, waybill_protocol::fact::reason::Media)> {
+pub fn pictures(log: &Log) -> impl Iterator<Item = (Hash, waybill_protocol::fact::reason::Media)> {
     let counting = log.entries().iter().filter(|entry| entry.verdict().counts()).filter_map(Entry::event);
     counting.filter_map(|signed| match signed.event().fact {
         Fact::ProofAttached { kind: EvidenceKind::Photo, media, sha256 } => Some((sha256, media)),

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
-use waybill_protocol::{Entry, Event, EventId, Fact, Log, Stage};
+use waybill_protocol::{Entry, Event, EventId, Fact, Kind, Log, Stage};
 
 use crate::bundle::About;
 use crate::words;
@@ -47,7 +47,8 @@ pub fn document(about: &About, log: &Log) -> Value {
 }
 
 fn object_event(about: &About, id: EventId, event: &Event, all: &[(EventId, &Event)]) -> Option<Value> {
-    let step = step(&event.fact)?;
+    let stage = if let Fact::Posted { stage, .. } = &event.fact { Some(*stage) } else { None };
+    let step = step(event.kind(), stage)?;
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("type", json!("ObjectEvent"));
@@ -88,14 +89,19 @@ fn event_id(id: EventId) -> String {
 
 /// A GS1 Digital Link where the parcel's code is one of GS1's; else the Delivery's own uid, in a form EPCIS takes.
 fn identifier(about: &About) -> String {
-    let digits = about.upc.bytes().all(|byte| byte.is_ascii_digit()) && checks(&about.upc);
-    match about.upc.len() {
-        18 if digits => format!("https://id.gs1.org/00/{}", about.upc),
+    digital_link(&about.upc, &about.uid).unwrap_or_else(|| format!("urn:uuid:{}", about.uid))
+}
+
+/// The GS1 Digital Link of a parcel whose code is a GTIN (with the Delivery's uid as its serial) or an SSCC.
+pub fn digital_link(upc: &str, uid: &str) -> Option<String> {
+    let digits = upc.bytes().all(|byte| byte.is_ascii_digit()) && checks(upc);
+    match upc.len() {
+        18 if digits => Some(format!("https://id.gs1.org/00/{upc}")),
         8 | 12 | 13 | 14 if digits => {
-            let serial: String = about.uid.bytes().filter(u8::is_ascii_alphanumeric).take(20).map(char::from).collect();
-            format!("https://id.gs1.org/01/{:0>14}/21/{serial}", about.upc)
+            let serial: String = uid.bytes().filter(u8::is_ascii_alphanumeric).take(20).map(char::from).collect();
+            Some(format!("https://id.gs1.org/01/{upc:0>14}/21/{serial}"))
         }
-        _ => format!("urn:uuid:{}", about.uid),
+        _ => None,
     }
 }
 
@@ -106,27 +112,29 @@ fn checks(digits: &str) -> bool {
     weighed.sum::<u32>().is_multiple_of(10)
 }
 
-fn step(fact: &Fact) -> Option<Step> {
+/// In the words of CBV 2.0. It has none for giving a parcel back: what is on its way back is shipped and unloaded like any other.
+fn step(kind: Kind, stage: Option<Stage>) -> Option<Step> {
     let step = |action, business, disposition| Some(Step { action, business, disposition });
-    match fact {
-        Fact::HandedOver { .. } => step("OBSERVE", "shipping", "in_transit"),
-        Fact::PickedUp => step("OBSERVE", "loading", "in_transit"),
-        Fact::Posted { stage: Stage::Country, .. } => step("OBSERVE", "departing", "in_transit"),
-        Fact::Posted { .. } => step("OBSERVE", "transporting", "in_transit"),
-        Fact::Scanned { .. } => step("OBSERVE", "inspecting", "in_transit"),
-        Fact::Delivered { .. } => step("DELETE", "receiving", "completeness_verified"),
-        Fact::AvailableForPickup { .. } => step("OBSERVE", "arriving", "available"),
-        Fact::AttemptFailed { .. } => step("OBSERVE", "arriving", "in_transit"),
-        Fact::OnHold { .. } => step("OBSERVE", "holding", "non_sellable_other"),
-        Fact::Resumed => step("OBSERVE", "transporting", "in_transit"),
-        Fact::Refused { .. } => step("OBSERVE", "returning", "returned"),
-        Fact::Damaged { .. } => step("OBSERVE", "inspecting", "damaged"),
-        Fact::Lost { .. } => step("OBSERVE", "transporting", "unknown"),
-        Fact::Found { .. } => step("OBSERVE", "transporting", "in_transit"),
-        Fact::Cancelled { .. } => step("OBSERVE", "other", "inactive"),
-        Fact::ReturnRequested { .. } | Fact::GivenBack => step("OBSERVE", "returning", "in_transit"),
-        Fact::ReturnReceived => step("OBSERVE", "receiving", "returned"),
-        Fact::Corrected { .. } => step("OBSERVE", "other", "in_transit"),
+    match kind {
+        Kind::HandedOver => step("OBSERVE", "shipping", "in_transit"),
+        Kind::PickedUp => step("OBSERVE", "loading", "in_transit"),
+        Kind::Posted if stage == Some(Stage::Country) => step("OBSERVE", "departing", "in_transit"),
+        Kind::Posted => step("OBSERVE", "transporting", "in_transit"),
+        Kind::Scanned => step("OBSERVE", "inspecting", "in_transit"),
+        Kind::Delivered => step("DELETE", "receiving", "completeness_verified"),
+        Kind::AvailableForPickup => step("OBSERVE", "arriving", "available"),
+        Kind::AttemptFailed => step("OBSERVE", "arriving", "in_transit"),
+        Kind::OnHold => step("OBSERVE", "holding", "non_sellable_other"),
+        Kind::Resumed => step("OBSERVE", "transporting", "in_transit"),
+        Kind::Refused => step("OBSERVE", "other", "non_sellable_other"),
+        Kind::Damaged => step("OBSERVE", "inspecting", "damaged"),
+        Kind::Lost => step("OBSERVE", "transporting", "unknown"),
+        Kind::Found => step("OBSERVE", "transporting", "in_transit"),
+        Kind::Cancelled => step("OBSERVE", "other", "inactive"),
+        Kind::ReturnRequested => step("OBSERVE", "shipping", "in_transit"),
+        Kind::GivenBack => step("OBSERVE", "unloading", "in_transit"),
+        Kind::ReturnReceived => step("OBSERVE", "receiving", "returned"),
+        Kind::Corrected => step("OBSERVE", "other", "in_transit"),
         _ => None,
     }
 }
@@ -147,5 +155,42 @@ mod tests {
         for other in ["4006381333932", "UPC_1", "1"] {
             assert_eq!(identifier(&about(other)), "urn:uuid:dddddddd-0000-4000-8000-000000000001");
         }
+    }
+
+    /// The lists of the Core Business Vocabulary 2.0, as far as we use them: a word that is not on them makes the document invalid.
+    #[test]
+    fn every_step_is_a_word_of_the_vocabulary() {
+        const BUSINESS: [&str; 10] = [
+            "arriving",
+            "departing",
+            "holding",
+            "inspecting",
+            "loading",
+            "other",
+            "receiving",
+            "shipping",
+            "transporting",
+            "unloading",
+        ];
+        const DISPOSITIONS: [&str; 8] = [
+            "available",
+            "completeness_verified",
+            "damaged",
+            "in_transit",
+            "inactive",
+            "non_sellable_other",
+            "returned",
+            "unknown",
+        ];
+        let stages = [None, Some(Stage::Country), Some(Stage::PostalCode), Some(Stage::Door)];
+        let all = Kind::ALL.iter().flat_map(|kind| stages.iter().filter_map(|stage| step(*kind, *stage)));
+        let mut steps = 0;
+        for Step { action, business, disposition } in all {
+            assert!(["OBSERVE", "DELETE"].contains(&action), "{action}");
+            assert!(BUSINESS.contains(&business), "{business}");
+            assert!(DISPOSITIONS.contains(&disposition), "{disposition}");
+            steps += 1;
+        }
+        assert!(steps > 60, "{steps}");
     }
 }

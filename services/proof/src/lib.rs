@@ -20,5 +20,5 @@ pub mod words;
 
 pub use archive::{ArchiveError, MAX_BUNDLE};
 pub use authority::CertificateError;
-pub use bundle::{About, Contents, Photo, WriteError};
-pub use check::check;
+pub use bundle::{About, Contents, Photo, ReadError, WriteError};
+pub use check::{check, pictures};

@@ -146,6 +146,63 @@ async fn no_service_appends_events_of_authors_it_does_not_speak_for() {
     .await;
 }
 
+/// A compromised Carrier API could otherwise end a delivery by a word beside its log, for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_says_changes_only_together_with_appended_events() {
+    in_namespace("beside-the-log", &[], |namespace| async move {
+        let cast = Cast::assemble(&namespace).await;
+        cast.running_delivery("upc-1").await;
+        let beside = "they change only together with appended events";
+        for client in [&cast.seller, &cast.carrier_api] {
+            for status in [
+                json!({"phase": "Delivered", "finishedAt": "2026-12-01T09:30:00Z"}),
+                json!({"finishedAt": "2026-12-01T09:30:00Z"}),
+                json!({"stage": "Door"}),
+                json!({"attempt": 1}),
+                json!({"carrierUid": UID}),
+                json!({"proof": {"scanned": true}}),
+            ] {
+                forbidden(cast.write_status::<Delivery>(client, "upc-1", status).await, beside);
+            }
+        }
+        let with = |event: &str, mut status: Value| {
+            let mut custody = log(&["Accepted", "HandedOver"]);
+            custody.as_array_mut().expect("a list").push(entry("Transport", 2, event));
+            status["custody"] = custody;
+            status
+        };
+        for (status, message) in [
+            (with("Posted", json!({"attempt": 1})), "attempt grows by one with each Accepted that is appended"),
+            (with("Accepted", json!({"attempt": 1_000})), "attempt grows by one with each Accepted that is appended"),
+            (with("Posted", json!({ "carrierUid": UID })), "carrierUid changes only with an appended event"),
+            (
+                with("Delivered", json!({"phase": "Delivered", "finishedAt": "2020-01-01T00:00:00Z"})),
+                "nothing is finished before it was created",
+            ),
+        ] {
+            forbidden(cast.write_status::<Delivery>(&cast.carrier_api, "upc-1", status).await, message);
+        }
+        let honest = with("Accepted", json!({"attempt": 1, "carrierUid": UID, "stage": "None"}));
+        cast.write_status::<Delivery>(&cast.carrier_api, "upc-1", honest).await.expect("with its event");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_archived_is_the_carrier_apis_to_say() {
+    in_namespace("archived", &[], |namespace| async move {
+        let cast = Cast::assemble(&namespace).await;
+        cast.running_delivery("upc-1").await;
+        for client in [&cast.seller, &cast.operator] {
+            let outcome = cast.write_status::<Delivery>(client, "upc-1", json!({"archived": 2})).await;
+            forbidden(outcome, "what is archived is the Carrier API's to say");
+        }
+        let said = cast.write_status::<Delivery>(&cast.carrier_api, "upc-1", json!({"archived": 2})).await;
+        assert_eq!(said.expect("its own word").status.expect("a status").archived, Some(2));
+    })
+    .await;
+}
+
 /// Asked of the schema first, hence 422: it holds for every writer alike.
 #[tokio::test(flavor = "multi_thread")]
 async fn nine_events_in_one_patch_are_refused_and_eight_are_not() {

@@ -1,13 +1,13 @@
-//! Who asks: an agent by certificate and token together, a viewer by token alone.
+//! Who asks: an agent by certificate and token together, a viewer by token alone (a view token, or a Kubernetes token).
 //!
 //! An agent's token is refused unless it is its certificate's own: `iss` is the CN. Whatever the reason, the answer is the
 //! same words; the log has the reason.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use serde::Deserialize;
 use waybill_chassis::jwt::{self, INVALID, bearer};
 use waybill_chassis::peer::Peer;
 use waybill_chassis::problem::{Checked, Problem};
@@ -15,7 +15,8 @@ use waybill_chassis::revocation::REVOKED;
 use waybill_crds::Delivery;
 use waybill_protocol::{Log, Uid};
 
-use super::problems::unknown_delivery;
+use super::problems::{MALFORMED, unknown_delivery};
+use super::user::first_readable;
 use crate::report;
 use crate::service::{Service, Shared, now, now_millis};
 use crate::tokens::Pass;
@@ -117,7 +118,8 @@ fn check_revoked(service: &Shared, uid: &Uid) -> Result<(), Problem> {
     if revoked { Err(Problem::new(REVOKED, "this carrier is revoked")) } else { Ok(()) }
 }
 
-/// Somebody with a view token for the delivery of the path.
+/// Somebody who may look at the delivery of the path: with a view token for it, or with a Kubernetes token whose bearer
+/// may `get` it.
 pub(super) struct Viewer {
     pub(super) delivery: Arc<Delivery>,
     pub(super) log: Arc<Log>,
@@ -128,23 +130,67 @@ impl FromRequestParts<Service> for Viewer {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
         let upc = upc(parts, service).await?;
-        let pass = view_pass(service, &parts.headers)?;
-        if pass.upc.as_ref() != Some(&upc) {
-            tracing::info!("refused a view token: it is for another delivery");
-            return Err(jwt::Refusal::Audience.problem());
-        }
-        let delivery = service.deliveries.get(&pass.sub).filter(|delivery| delivery.spec.upc == upc);
-        let delivery = delivery.ok_or_else(unknown_delivery)?;
-        let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
-        Ok(Self { delivery, log })
+        let which = Which::of(parts)?;
+        Self::find(service, bearer(&parts.headers)?, &upc, which.uid.as_deref()).await?.ok_or_else(unknown_delivery)
     }
 }
 
-fn view_pass(service: &Shared, headers: &HeaderMap) -> Result<Arc<Pass>, Problem> {
-    service.views.check(bearer(headers)?).map_err(|refusal| {
-        tracing::info!(%refusal, "refused a view token");
-        refusal.problem()
-    })
+/// Which of the deliveries that have or had a UPC; the one that runs, or ended last, unless it is said.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Which {
+    pub(super) uid: Option<String>,
+}
+
+impl Which {
+    pub(super) fn of(parts: &Parts) -> Result<Self, Problem> {
+        let Query(which) = Query::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::new(MALFORMED, format!("the query can't be read: {error}")))?;
+        Ok(which)
+    }
+}
+
+impl Viewer {
+    /// `None` where the bearer may look, and no delivery of this UPC is in the cluster.
+    pub(super) async fn find(
+        service: &Shared,
+        token: &str,
+        upc: &str,
+        uid: Option<&str>,
+    ) -> Result<Option<Self>, Problem> {
+        let delivery = match service.views.check(token) {
+            Ok(pass) => Some(of_pass(service, &pass, upc)?),
+            // Not one of ours: the API server knows whose it is.
+            Err(jwt::Refusal::Header | jwt::Refusal::Shape) => of_user(service, token, upc, uid).await?,
+            Err(refusal) => {
+                tracing::info!(%refusal, "refused a view token");
+                return Err(refusal.problem());
+            }
+        };
+        let Some(delivery) = delivery else { return Ok(None) };
+        let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
+        Ok(Some(Self { delivery, log }))
+    }
+}
+
+fn of_pass(service: &Shared, pass: &Pass, upc: &str) -> Result<Arc<Delivery>, Problem> {
+    if pass.upc.as_deref() != Some(upc) {
+        tracing::info!("refused a view token: it is for another delivery");
+        return Err(jwt::Refusal::Audience.problem());
+    }
+    let delivery = service.deliveries.get(&pass.sub).filter(|delivery| delivery.spec.upc == upc);
+    delivery.ok_or_else(unknown_delivery)
+}
+
+async fn of_user(
+    service: &Shared,
+    token: &str,
+    upc: &str,
+    uid: Option<&str>,
+) -> Result<Option<Arc<Delivery>>, Problem> {
+    let mut deliveries = service.deliveries.by_upc(upc);
+    deliveries.retain(|delivery| uid.is_none_or(|uid| delivery.metadata.uid.as_deref() == Some(uid)));
+    let name = |delivery: &Arc<Delivery>| delivery.metadata.name.clone().unwrap_or_default();
+    first_readable(service, token, deliveries, name).await
 }
 
 /// The first part of the path that varies.

@@ -26,7 +26,7 @@ pub(crate) fn folder(delivery: &str) -> ObjectPath {
     ObjectPath::from_iter(["photos", delivery])
 }
 
-fn path(delivery: &str, hash: &str, media: Media) -> ObjectPath {
+pub(crate) fn path(delivery: &str, hash: &str, media: Media) -> ObjectPath {
     folder(delivery).join(format!("{hash}.{}", media.extension()))
 }
 

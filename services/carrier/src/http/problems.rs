@@ -10,6 +10,8 @@ pub(super) const DELIVERY_UNKNOWN: Kind =
     Kind { slug: "delivery-unknown", title: "No such delivery here", status: StatusCode::NOT_FOUND };
 pub(super) const NOTHING_POSTED: Kind =
     Kind { slug: "nothing-posted", title: "Nothing reported yet", status: StatusCode::NOT_FOUND };
+pub(super) const BUNDLE_UNKNOWN: Kind =
+    Kind { slug: "bundle-unknown", title: "No such bundle here", status: StatusCode::NOT_FOUND };
 pub(super) const PHOTO_UNKNOWN: Kind =
     Kind { slug: "photo-unknown", title: "No such photo here", status: StatusCode::NOT_FOUND };
 pub(super) const MALFORMED: Kind =

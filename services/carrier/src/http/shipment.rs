@@ -5,7 +5,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::bearer;
 use waybill_chassis::peer::Peer;
@@ -15,6 +14,7 @@ use waybill_protocol::{Author, Log, SignedEvent, Uid};
 
 use super::access::{Agent, Viewer};
 use super::etag::tagged;
+use super::page::Page;
 use super::problems::{
     CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, TOO_MANY_EVENTS, unknown_delivery,
 };
@@ -113,18 +113,6 @@ pub(super) async fn get(viewer: Viewer, headers: HeaderMap) -> Result<Response, 
     tagged(&headers, &view(&viewer.delivery, &viewer.log))
 }
 
-/// The most lines of one answer.
-const PAGE: usize = 100;
-
-/// Which lines are asked for: so many, after this name.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    #[serde(default)]
-    after: String,
-    limit: Option<usize>,
-}
-
 /// A line for each delivery of the namespace, by name, for who may list them.
 pub(super) async fn list(
     State(service): State<Service>,
@@ -139,7 +127,7 @@ pub(super) async fn list(
     let mut all = service.deliveries.all();
     all.retain(|delivery| name(delivery) > page.after);
     all.sort_by_cached_key(|delivery| name(delivery));
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let limit = page.limit();
     let next = (all.len() > limit).then(|| name(&all[limit - 1]));
     all.truncate(limit);
     let lines: Vec<Line> = all.iter().map(|delivery| line(delivery, service.log(delivery).as_deref())).collect();

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use waybill_chassis::jwt::{INVALID, bearer};
 use waybill_chassis::problem::Problem;
-use waybill_cluster::permission::Right;
+use waybill_cluster::permission::{READ, Right};
 use waybill_crds::Delivery;
 
 use super::problems::{NOT_PERMITTED, of_cluster, unknown_delivery};
@@ -14,7 +14,11 @@ use crate::service::Shared;
 
 /// Whose token this is.
 pub(super) async fn user(service: &Shared, headers: &HeaderMap) -> Result<UserInfo, Problem> {
-    let user = service.reviews.whose(bearer(headers)?).await.map_err(|error| of_cluster(&error))?;
+    bearer_of(service, bearer(headers)?).await
+}
+
+async fn bearer_of(service: &Shared, token: &str) -> Result<UserInfo, Problem> {
+    let user = service.reviews.whose(token).await.map_err(|error| of_cluster(&error))?;
     user.ok_or_else(|| Problem::new(INVALID, "the token is not valid for this request"))
 }
 
@@ -42,6 +46,23 @@ pub(super) async fn permitted(
 pub(super) async fn allowed(service: &Shared, user: &UserInfo, right: Right, name: &str) -> Result<bool, Problem> {
     let answer = service.reviews.may(user, right, (&service.namespace, name)).await;
     answer.map_err(|error| of_cluster(&error))
+}
+
+/// The first of these that the bearer of a Kubernetes token may `get`. `None`: there is none, and
+/// the bearer may read the namespace's Deliveries; who may not learns nothing about which there are.
+pub(super) async fn first_readable<T>(
+    service: &Shared,
+    token: &str,
+    all: impl IntoIterator<Item = T>,
+    name: impl Fn(&T) -> String,
+) -> Result<Option<T>, Problem> {
+    let user = bearer_of(service, token).await?;
+    for one in all {
+        if allowed(service, &user, READ, &name(&one)).await? {
+            return Ok(Some(one));
+        }
+    }
+    if allowed(service, &user, READ, "").await? { Ok(None) } else { Err(denied(READ)) }
 }
 
 pub(super) fn denied(right: Right) -> Problem {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod bucket;
+mod bundles;
 mod client;
 mod declaring;
 mod domain;
