@@ -191,7 +191,7 @@ async fn archive(service: &Shared, uid: &str) -> Result<Option<Duration>, Error>
         },
     };
     let kept = kept(service.retention(&delivery), forgotten, ended(&delivery), now());
-    if !there.is_some_and(|line| (line.photos, line.photos_until) == (kept.photos, kept.until)) {
+    if there.is_none_or(|line| (line.photos, line.photos_until) != (kept.photos, kept.until)) {
         let log = service.log(&delivery).ok_or(Error::Unreadable)?;
         write(service, (&delivery, &log), kept).await?;
     }
