@@ -236,7 +236,7 @@ pub struct ExternalKeys {
     pub x25519: String,
     /// The proof of possession: an Ed25519 signature, 64 bytes in base64, made with `ed25519` over
     /// `"waybill-enrol-v1" ‖ 0x00 ‖ namespace ‖ "/" ‖ name ‖ 0x00 ‖ ed25519 (32 bytes) ‖ x25519 (32 bytes) ‖ SHA-256 of the
-    /// CSR in DER (32 bytes)`, where namespace and name are those of this Carrier. `kubectl waybill enroll` makes it.
+    /// CSR in DER (32 bytes)`, where namespace and name are those of this Carrier. `kubectl waybill carrier enroll` makes it.
     #[schemars(length(min = 88, max = 88), regex(pattern = "^[A-Za-z0-9+/]{86}==$"))]
     pub proof: String,
 }

@@ -115,7 +115,7 @@ fn check_keys(external: &External, namespace: &str, name: &str, csr: &[u8]) -> R
     let verified = VerifyingKey::from_bytes(&signing)
         .is_ok_and(|key| key.verify_strict(&message, &Signature::from_bytes(&proof)).is_ok());
     if !verified {
-        let why = "it does not prove that this Carrier's agent holds these keys; enrol again with `kubectl waybill enroll` \
+        let why = "it does not prove that this Carrier's agent holds these keys; enrol again with `kubectl waybill carrier enroll` \
                    for this namespace and name";
         return Err(Refusal::key("proof", why));
     }

@@ -13,6 +13,9 @@ use waybill_crds::Delivery;
 
 use crate::error::Error;
 
+/// In the managed fields of what people change with this program.
+pub(crate) const FIELD_MANAGER: &str = "kubectl-waybill";
+
 /// Where, and as whom.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Where {
@@ -87,7 +90,7 @@ impl Cluster {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
         let patch = Patch::Merge(serde_json::json!({ "spec": spec }));
-        let params = PatchParams { field_manager: Some("kubectl-waybill".into()), ..PatchParams::default() };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let changed = self.api::<K>().patch(name, &params, &patch).await;
         changed.map_err(|error| self.failed("patch", &format!("{} {name}", K::plural(&())), error))
     }

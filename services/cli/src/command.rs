@@ -4,8 +4,13 @@ mod bundle;
 mod cancel;
 mod carrier;
 mod certs;
+mod create;
+mod declare;
 mod doctor;
+mod enroll;
+mod forget;
 mod label;
+mod report;
 mod timeline;
 mod token;
 mod track;
@@ -21,6 +26,8 @@ use crate::error::Error;
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes an order and its Delivery; the address is asked for, never given on the command line
+    Create(create::Args),
     /// Shows where parcels are, and goes on showing with --watch
     Track(track::Args),
     /// Shows everything that was signed about a delivery, verified here
@@ -38,6 +45,10 @@ pub(crate) enum Command {
     Token(token::Command),
     /// Calls a delivery off; after pick-up the parcel comes back
     Cancel(cancel::Args),
+    /// Says what no device reported; it counts once the Seller countersigns it
+    Declare(declare::Args),
+    /// Forgets an order, and says what is gone from which store
+    Forget(forget::Args),
     /// What concerns carriers
     #[command(subcommand)]
     Carrier(carrier::Command),
@@ -45,6 +56,8 @@ pub(crate) enum Command {
     Certs(certs::Args),
     /// Says what is wrong and what to do next
     Doctor(doctor::Args),
+    /// Writes what somebody needs who is asked for help: no Secret, no address
+    Report(report::Args),
     /// Prints the completion script of a shell
     Completion { shell: Shell },
 }
@@ -58,6 +71,11 @@ pub(crate) async fn run(command: Command) -> Result<u8, Error> {
             clap_complete::generate(shell, &mut line, "kubectl-waybill", &mut std::io::stdout());
             Ok(code::DONE)
         }
+        Command::Create(args) => create::run(&at(&args.place).await?, &args).await,
+        Command::Declare(args) => declare::run(&at(&args.place).await?, &args).await,
+        Command::Forget(args) => forget::run(&at(&args.place).await?, &args).await,
+        Command::Report(args) => report::run(&at(&args.place).await?, &args).await,
+        Command::Carrier(carrier::Command::Enroll(args)) => enroll::run(&at(&args.place).await?, &args).await,
         Command::Track(args) => track::run(&at(&args.place).await?, &args).await,
         Command::Timeline(args) => timeline::run(&at(&args.place).await?, &args).await,
         Command::Bundle(args) => bundle::run(&at(&args.place).await?, &args).await,

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use http::Method;
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_proof::report::Answer;
 use waybill_proof::{About, Contents, Photo, check, epcis};
@@ -10,6 +11,7 @@ use waybill_protocol::fact::reason::Media;
 use waybill_protocol::{Author, Entry, Hash, Log, Uid};
 
 use super::verify::fingerprint;
+use crate::carrier_api::{CarrierApi, Road};
 use crate::cluster::{Cluster, Where};
 use crate::code;
 use crate::error::Error;
@@ -23,9 +25,14 @@ pub(crate) struct Args {
     /// Where to write it; UPC.waybill.zip here unless you say so
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A folder with the pictures; those the log names are taken, by their hashes
+    /// A folder with the pictures; those the log names are taken, by their hashes. From the Carrier API unless you say so
     #[arg(long, value_name = "FOLDER")]
     photos: Option<PathBuf>,
+    /// Without pictures
+    #[arg(long, conflicts_with = "photos")]
+    no_photos: bool,
+    #[command(flatten)]
+    road: Road,
     #[command(flatten)]
     pub(crate) place: Where,
 }
@@ -39,7 +46,10 @@ pub(crate) struct EpcisArgs {
 }
 
 pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
-    let (delivery, published, log) = look(cluster, &args.delivery).await?;
+    let (delivery, published, log) = match look(cluster, &args.delivery).await {
+        Err(Error::NoDelivery { .. }) => return archived(cluster, args).await,
+        found => found?,
+    };
     let contents = Contents {
         about: about(&delivery, &log),
         log: log.entries().iter().map(|entry| entry.bytes().to_vec()).collect(),
@@ -47,21 +57,34 @@ pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
         crosses: published.text("cross.crt").to_owned(),
         revocations: published.text("crl.pem").to_owned(),
         certificates: certificates(cluster, &log).await?,
-        photos: photos(args.photos.as_deref(), &log)?,
+        photos: pictures(cluster, args, &delivery, &log).await?,
     };
     let bytes = contents.write().map_err(Error::Bundle)?;
-    let root = published.text("root-fingerprint");
-    let report = check(&bytes, fingerprint(root).ok());
+    finish(args, &bytes, published.text("root-fingerprint"), &delivery.spec.upc)
+}
+
+/// One whose Delivery is gone.
+async fn archived(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
+    let published = Published::of(cluster).await?;
+    let api = CarrierApi::of(cluster, &args.road).await?;
+    let answer = api.ask(Method::GET, &format!("/api/shipment/{}/bundle", args.delivery), None).await?;
+    eprintln!("the Delivery is gone from the cluster; this is its archived bundle");
+    finish(args, &answer.body, published.text("root-fingerprint"), &args.delivery)
+}
+
+/// Checks it, then writes it.
+fn finish(args: &Args, bytes: &[u8], root: &str, upc: &str) -> Result<u8, Error> {
+    let report = check(bytes, fingerprint(root).ok());
     if report.answer == Answer::Broken {
         return Err(Error::Missing(format!("the bundle would not verify: {:?}", report.lines)));
     }
-    let file = args.file.clone().unwrap_or_else(|| format!("{}.waybill.zip", delivery.spec.upc).into());
-    write(&file, &bytes)?;
+    let file = args.file.clone().unwrap_or_else(|| format!("{upc}.waybill.zip").into());
+    write(&file, bytes)?;
     print(&format!(
         "{}: {} events, the parcel is {}\nverify it anywhere: kubectl waybill verify {} --root {root}\n",
         file.display(),
         report.events,
-        waybill_proof::words::phase(log.phase()),
+        report.phase.unwrap_or("nowhere"),
         file.display()
     ));
     Ok(code::DONE)
@@ -110,8 +133,36 @@ async fn certificates(cluster: &Cluster, log: &Log) -> Result<Vec<(Uid, String)>
     Ok(known.filter(|(uid, _)| signed(uid)).collect())
 }
 
-fn photos(folder: Option<&Path>, log: &Log) -> Result<Vec<Photo>, Error> {
-    let Some(folder) = folder else { return Ok(Vec::new()) };
+/// The pictures the log names: from a folder, or from the Carrier API as far as it has them. One that is missing is told by the bundle
+/// itself.
+async fn pictures(cluster: &Cluster, args: &Args, delivery: &Delivery, log: &Log) -> Result<Vec<Photo>, Error> {
+    if let Some(folder) = &args.photos {
+        return from_folder(folder, log);
+    }
+    let named: Vec<_> = waybill_proof::pictures(log).collect();
+    if args.no_photos || named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let api = CarrierApi::of(cluster, &args.road).await?;
+    let (upc, uid) = (&delivery.spec.upc, delivery.metadata.uid.as_deref().unwrap_or_default());
+    let mut photos = Vec::new();
+    for (hash, media) in named {
+        let path = format!("/api/shipment/{upc}/photos/{hash}?uid={uid}");
+        match api.ask(Method::GET, &path, None).await {
+            Ok(answer) if Hash::of(&answer.body) == hash => photos.push(Photo { media, bytes: answer.body.to_vec() }),
+            Ok(_) => {
+                eprintln!("the Carrier API gives another picture than the one that was signed for: {hash} is left out")
+            }
+            Err(Error::Refused { slug, .. }) if slug == "photo-unknown" => {
+                eprintln!("picture {hash} is not kept any more")
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(photos)
+}
+
+fn from_folder(folder: &Path, log: &Log) -> Result<Vec<Photo>, Error> {
     let file = |verb| move |source| Error::File { verb, path: folder.to_owned(), source };
     let mut photos = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(file("open"))? {

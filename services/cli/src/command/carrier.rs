@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 use waybill_crds::{Carrier, Delivery};
 
+use super::enroll;
 use crate::cluster::{Cluster, Where};
 use crate::code;
 use crate::error::Error;
@@ -12,6 +13,8 @@ use crate::show::print;
 /// What can be done with a carrier.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes a carrier with keys of its own, and the one file its agent runs with; no private key enters the cluster
+    Enroll(enroll::Args),
     /// Ends a carrier's identity for good: it is cut off at the broker and at the APIs within seconds
     Revoke(Revoke),
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use waybill_crds::Delivery;
+use waybill_proof::epcis::digital_link;
 use waybill_protocol::{LabelCode, LabelSecret, Uid};
 
 use crate::cluster::{Cluster, Where};
@@ -17,8 +18,9 @@ use crate::show::print;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The UPC or the name of the Delivery
-    delivery: String,
+    /// The UPCs or the names of the Deliveries
+    #[arg(required = true)]
+    deliveries: Vec<String>,
     /// What to make
     #[arg(long, default_value = "sheet")]
     form: Form,
@@ -37,17 +39,18 @@ enum Form {
     Svg,
 }
 
-/// Who scans the human-readable link finds the Delivery's code in it, and no more.
-const LINK: &str = "https://id.waybill.dev/401";
-
 pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
-    let delivery = cluster.delivery(&args.delivery).await?;
-    let code = label(cluster, &delivery).await?;
-    let picture = svg(&code.to_string())?;
-    let text = match args.form {
-        Form::Svg => picture,
-        Form::Sheet => sheet(&delivery.spec.upc, &picture),
-    };
+    if args.form == Form::Svg && args.deliveries.len() > 1 {
+        return Err(Error::Missing("a picture shows one code; a sheet has a page for each".into()));
+    }
+    let (mut pages, mut picture) = (Vec::new(), String::new());
+    for name in &args.deliveries {
+        let delivery = cluster.delivery(name).await?;
+        picture = svg(&label(cluster, &delivery).await?.to_string())?;
+        let link = digital_link(&delivery.spec.upc, delivery.metadata.uid.as_deref().unwrap_or_default());
+        pages.push(page(&delivery.spec.upc, link.as_deref(), &picture));
+    }
+    let text = if args.form == Form::Svg { picture } else { sheet(&pages) };
     match &args.file {
         None => print(&text),
         Some(path) => {
@@ -75,15 +78,24 @@ fn svg(text: &str) -> Result<String, Error> {
     Ok(code.render::<svg::Color<'_>>().min_dimensions(240, 240).quiet_zone(true).build())
 }
 
-fn sheet(upc: &str, picture: &str) -> String {
+/// One label: its code, what people read, and where the UPC is one of GS1's its Digital Link.
+fn page(upc: &str, link: Option<&str>, picture: &str) -> String {
     let picture = picture.split_once("?>").map_or(picture, |(_, rest)| rest);
+    let link = link.map(|link| format!("<div class=\"link\">{link}</div>\n")).unwrap_or_default();
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Label {upc}</title>\n\
+        "<section><figure role=\"img\" aria-label=\"QR code of the parcel's label\">{picture}</figure>\n\
+         <div class=\"upc\">{upc}</div>\n{link}</section>\n"
+    )
+}
+
+fn sheet(pages: &[String]) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Labels</title>\n\
          <style>@page {{ size: A6; margin: 8mm }} body {{ font: 14pt system-ui, sans-serif; text-align: center; margin: 0 }}\n\
          svg {{ width: 70mm; height: 70mm }} .upc {{ font: 600 20pt ui-monospace, monospace; overflow-wrap: anywhere }}\n\
-         .link {{ font-size: 8pt; overflow-wrap: anywhere }}</style></head>\n\
-         <body><figure role=\"img\" aria-label=\"QR code of the parcel's label\">{picture}</figure>\n\
-         <div class=\"upc\">{upc}</div>\n<div class=\"link\">{LINK}/{upc}</div></body></html>\n"
+         .link {{ font-size: 8pt; overflow-wrap: anywhere }} section + section {{ break-before: page }}</style></head>\n\
+         <body>{}</body></html>\n",
+        pages.concat()
     )
 }
 
@@ -95,8 +107,17 @@ mod tests {
     fn a_sheet_shows_the_upc_to_people_and_the_secret_only_as_a_picture() {
         let delivery = Uid::new("dddddddd-0000-4000-8000-000000000001").unwrap();
         let code = LabelCode { secret: LabelSecret::new(&[7; 32], &delivery), delivery }.to_string();
-        let sheet = sheet("UPC_1", &svg(&code).unwrap());
+        let sheet = sheet(&[page("UPC_1", None, &svg(&code).unwrap())]);
         assert!(sheet.contains("<svg") && sheet.contains(">UPC_1<") && !sheet.contains("<?xml"));
         assert!(!sheet.contains(&code));
+    }
+
+    #[test]
+    fn a_sheet_has_a_page_for_each_label_and_the_link_of_a_code_of_gs1() {
+        let link = digital_link("4006381333931", "dddddddd-0000-4000-8000-000000000001");
+        let sheet = sheet(&[page("4006381333931", link.as_deref(), "<svg/>"), page("UPC_1", None, "<svg/>")]);
+        assert_eq!(sheet.matches("<section>").count(), 2);
+        assert!(sheet.contains(">https://id.gs1.org/01/04006381333931/21/dddddddd000040008000<"), "{sheet}");
+        assert_eq!(sheet.matches("class=\"link\"").count(), 1);
     }
 }
