@@ -3,7 +3,7 @@
 export WAYBILL_CLUSTER
 .DEFAULT_GOAL := help
 export FAULT_FLAGS
-.PHONY: help up down status logs kubeconfig test fault lint bench images crds install.yaml
+.PHONY: help up down status logs kubeconfig test fault lint bench screenshots images crds install.yaml
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: ## formatting, clippy, dependencies, chart, generated files
 
 bench: ## the figures of the README, as ratios measured in one run
 	@scripts/bench
+
+screenshots: ## the pictures of the README, on a cluster of its own
+	@scripts/screenshots
 
 images: ## the images for the local node
 	@scripts/packages mosquitto && scripts/tools && scripts/images

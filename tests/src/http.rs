@@ -30,6 +30,7 @@ impl Service {
             .no_proxy()
             // Each request is a handshake of its own: that is what these tests look at.
             .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
         Self { name: name.into(), address, trust: trust_pem.into(), client }
@@ -52,6 +53,11 @@ impl Service {
     /// The same by somebody with a token.
     pub async fn get_as(&self, token: &str, path: &str) -> Result<(u16, Value), String> {
         self.ask(self.client.get(self.url(path)).bearer_auth(token)).await
+    }
+
+    /// A request of any kind, for those who look at more than status and body.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
     }
 
     fn url(&self, path: &str) -> String {

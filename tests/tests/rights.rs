@@ -8,8 +8,10 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use reqwest::Method;
 use serde_json::{Value, json};
 use waybill_crds::{Carrier, Delivery, Seller};
 use waybill_e2e::enrol::Keys;
@@ -70,6 +72,34 @@ async fn live(namespace: &Namespace) {
     let token = token(namespace).await;
     let (status, said) = carrier_api.get_as(&token, "/api/shipment/upc-1/grants").await.expect("an answer");
     assert_eq!(status, 403, "who may not read a Delivery learns nothing of it: {said}");
+    look_at_the_board(namespace).await;
+}
+
+/// Somebody who may opens a timeline.
+async fn look_at_the_board(namespace: &Namespace) {
+    let view = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "view"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "waybill-view.waybill-system"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace.name}]});
+    apply::<RoleBinding>(namespace, &view).await.expect("a binding");
+    let address = objects::service(&namespace.client, SYSTEM, "waybill-board", 5002).await;
+    let trust = objects::config(namespace, "waybill-trust", "ca.crt").await;
+    let board = Service::new("waybill-board.waybill-system.svc", address, &trust);
+    let token = token(namespace).await;
+    let offered = board.request(Method::POST, "/api/session").bearer_auth(token).send().await.expect("an answer");
+    let offered: Value = offered.json().await.expect("a code");
+    let form = format!("code={}", offered["code"].as_str().expect("a code"));
+    let entering = board.request(Method::POST, "/login").header("content-type", "application/x-www-form-urlencoded");
+    let entered = entering.body(form).send().await.expect("an answer");
+    let cookie =
+        entered.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a cookie").to_owned();
+    let timeline = format!("/d/{}/upc-1", namespace.name);
+    eventually("the timeline is verified", PROVISIONED, || async {
+        let opened = board.request(Method::GET, &timeline).header("cookie", &cookie).send().await;
+        let text = opened.map_err(|why| why.to_string())?.text().await.map_err(|why| why.to_string())?;
+        if text.contains("every signature verified by this board") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    namespace.api::<RoleBinding>().delete("view", &DeleteParams::default()).await.expect("nobody looks any more");
 }
 
 /// Of an account that exists everywhere and may do nothing.

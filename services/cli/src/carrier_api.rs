@@ -9,13 +9,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
-use kube::ResourceExt;
-use kube::api::{ListParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use kube::api::PostParams;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waybill_chassis::tls::{Bundle, anonymous_client};
@@ -23,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::cluster::Cluster;
 use crate::error::Error;
+use crate::forward::{Stream, forward};
 
 const NAME: &str = "waybill-carrier-api";
 const PORT: u16 = 5001;
@@ -43,10 +42,6 @@ pub(crate) struct Road {
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
 }
-
-/// Bytes to it and back.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Where `--server` leads: host, port.
 type Address = (String, u16);
@@ -135,51 +130,21 @@ impl CarrierApi {
                 let connected = TcpStream::connect((host.as_str(), *port)).await;
                 Box::new(connected.map_err(|error| reach(&self.cluster, "reach", error))?)
             }
-            None => self.forward().await?,
+            None => {
+                let namespace = &self.cluster.namespace;
+                let missing = format!(
+                    "no Carrier API is ready in namespace {namespace:?}; a namespace gets one with its first Carrier: kubectl get pods -n {namespace}"
+                );
+                forward(&self.cluster, &NAME[8..], PORT, missing).await?
+            }
         };
         let name = ServerName::try_from(self.host()).map_err(|error| reach(&self.cluster, "name", error))?;
         self.tls.connect(name, plain).await.map_err(|error| reach(&self.cluster, "trust", error))
-    }
-
-    async fn forward(&self) -> Result<Box<dyn Stream>, Error> {
-        let pods = self.cluster.api::<Pod>();
-        let labels = format!("app.kubernetes.io/name=waybill,app.kubernetes.io/component={}", &NAME[8..]);
-        let found = pods.list(&ListParams::default().labels(&labels)).await;
-        let found = found.map_err(|error| self.cluster.failed("list", "pods", error))?;
-        let ready = found.items.iter().find(|pod| is_ready(pod)).map(ResourceExt::name_any);
-        let ready = ready.ok_or_else(|| {
-            let namespace = &self.cluster.namespace;
-            Error::Missing(format!(
-                "no Carrier API is ready in namespace {namespace:?}; a namespace gets one with its first Carrier: kubectl get pods -n {namespace}"
-            ))
-        })?;
-        let what = format!("pods/portforward {ready}");
-        let forwarded = pods.portforward(&ready, &[PORT]).await;
-        let mut forwarded = forwarded.map_err(|error| self.cluster.failed("create", &what, told(error)))?;
-        let stream = forwarded.take_stream(PORT);
-        Ok(Box::new(stream.expect("the port that was asked for has a stream, once")))
-    }
-}
-
-/// A WebSocket that was refused says only the status; which right was missing follows from that.
-fn told(error: kube::Error) -> kube::Error {
-    use kube::client::UpgradeConnectionError::ProtocolSwitch;
-    match error {
-        kube::Error::UpgradeConnection(ProtocolSwitch(StatusCode::FORBIDDEN)) => {
-            let status = kube::core::Status::failure("forbidden", "Forbidden").with_code(403);
-            kube::Error::Api(status.boxed())
-        }
-        other => other,
     }
 }
 
 fn reach(cluster: &Cluster, verb: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Reach { verb, namespace: cluster.namespace.clone(), source: Box::new(source) }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// `https://host[:port][/]`: its routes begin at the root.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod board;
 mod bundle;
 mod cancel;
 mod carrier;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Track(track::Args),
     /// Shows everything that was signed about a delivery, verified here
     Timeline(timeline::Args),
+    /// Opens the board in your browser, by your own rights
+    Board(board::Args),
     /// Writes the proof of a delivery into one file
     Bundle(bundle::Args),
     /// Checks a proof bundle: no network, no cluster
@@ -78,6 +81,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, Error> {
         Command::Carrier(carrier::Command::Enroll(args)) => enroll::run(&at(&args.place).await?, &args).await,
         Command::Track(args) => track::run(&at(&args.place).await?, &args).await,
         Command::Timeline(args) => timeline::run(&at(&args.place).await?, &args).await,
+        Command::Board(args) => board::run(&at(&args.place).await?, &args).await,
         Command::Bundle(args) => bundle::run(&at(&args.place).await?, &args).await,
         Command::Epcis(args) => bundle::epcis(&at(&args.place).await?, &args).await,
         Command::Label(args) => label::run(&at(&args.place).await?, &args).await,

@@ -89,6 +89,8 @@ function listen() {
       const rows = JSON.parse(data);
       changed += rows.length;
       if (paused) { waiting += rows.length; state(); return; }
+      // Where a notice stands there is no lane to put a row into.
+      if (!lanes.querySelector(".lane")) { if (rows.some((row) => row.html)) again(); return; }
       rows.forEach(put);
       tick();
     },

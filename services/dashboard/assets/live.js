@@ -10,6 +10,7 @@ export function follow(url, on, state) {
       state("off");
       if (source.readyState !== EventSource.CLOSED) return;
       // Logged out, or the board is away: not the browser's to retry.
+      page(location.pathname).catch(() => null);
       setTimeout(open, wait * (1 + Math.random()));
       wait = Math.min(wait * 2, 30000);
     };

@@ -7,6 +7,8 @@ pub(crate) mod ring;
 pub(crate) mod row;
 mod standing;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -70,15 +70,21 @@ fn cluster_wide_is_the_same_rights_everywhere() {
         let (some, all) =
             (helm.template(&SOMEWHERE).expect("a rendering"), helm.template(&EVERYWHERE).expect("a rendering"));
         assert_eq!(operator_roles(&all), ["waybill-system/waybill-operator"]);
-        let there = some.kind("Role").find(|role| role["metadata"]["namespace"] == "shop").expect("its Role");
-        let everywhere = all.one("ClusterRole", "waybill-participants.waybill-system");
-        assert_eq!(everywhere["rules"], there["rules"]);
+        for (name, role) in
+            [("waybill-operator", "participants"), ("waybill-board", "board"), ("waybill-viewer", "view")]
+        {
+            let is_it =
+                |role: &&Value| role["metadata"]["namespace"] == "shop" && role["metadata"]["name"] == json!(name);
+            let there = some.kind("Role").find(is_it).expect("its Role");
+            let everywhere = all.one("ClusterRole", &format!("waybill-{role}.waybill-system"));
+            assert_eq!(everywhere["rules"], there["rules"], "{name}");
+        }
         assert_eq!(setting(&all, "WAYBILL_WATCH_NAMESPACES"), "");
     }
 }
 
 #[test]
-fn the_carrier_apis_account_may_have_tokens_reviewed_in_each_namespace_listed_and_nobody_else() {
+fn the_board_and_each_namespaces_carrier_api_may_have_tokens_reviewed_and_nobody_else() {
     for helm in helms("chart reviews") {
         let reviewers = |rendered: &Rendered| -> Vec<Value> {
             let bindings = rendered.kind("ClusterRoleBinding");
@@ -87,10 +93,15 @@ fn the_carrier_apis_account_may_have_tokens_reviewed_in_each_namespace_listed_an
         };
         let listed = reviewers(&helm.template(&SOMEWHERE).expect("a rendering"));
         let account =
-            |namespace| json!({"kind": "ServiceAccount", "name": "waybill-carrier-api", "namespace": namespace});
-        assert_eq!(listed, [account("shop"), account("depot")]);
+            |name: &str, namespace: &str| json!({"kind": "ServiceAccount", "name": name, "namespace": namespace});
+        let board = account("waybill-board", "waybill-system");
+        let carrier_api = |namespace| account("waybill-carrier-api", namespace);
+        assert_eq!(listed, [board.clone(), carrier_api("shop"), carrier_api("depot")]);
         let everywhere = reviewers(&helm.template(&EVERYWHERE).expect("a rendering"));
-        assert!(everywhere.is_empty(), "there the operator binds each as it comes: {everywhere:?}");
+        assert_eq!(everywhere, [board], "there the operator binds each Carrier API as it comes");
+        let none = helm.template(&[&SOMEWHERE[..], &["--set", "board.enabled=false"]].concat()).expect("a rendering");
+        assert!(none.0.iter().all(|object| !object.to_string().contains("waybill-board")), "without a board");
+        assert_eq!(reviewers(&none), [carrier_api("shop"), carrier_api("depot")]);
     }
 }
 

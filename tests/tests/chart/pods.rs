@@ -68,7 +68,7 @@ fn pull_secrets_of_the_release_and_of_its_participants_are_two_lists() {
         let flags = ["--set", "imagePullSecrets={hub},participants.imagePullSecrets={registry,mirror}"];
         let rendered = helm.template(&flags).expect("a rendering");
         let pods = pods(&rendered);
-        for pod in ["waybill-operator", "waybill-broker"] {
+        for pod in ["waybill-operator", "waybill-broker", "waybill-board"] {
             assert_eq!(pods[pod]["imagePullSecrets"], json!([{"name": "hub"}]), "{pod}");
         }
         let env = pods["waybill-operator"]["containers"][0]["env"].as_array().expect("settings").clone();
