@@ -169,7 +169,7 @@ describe("the board", () => {
   for (const colorScheme of ["light", "dark"]) {
     test(`nobody is shut out, ${colorScheme}`, async () => {
       for (const path of ["/", "/?lane=done", "/?q=nothing-has-this", `/d/${namespace}/upc-1`, "/login", "/nowhere"]) {
-        for (const viewport of [{ width: 1440, height: 900 }, { width: 360, height: 740 }]) {
+        for (const viewport of [{ width: 1440, height: 900 }, { width: 1024, height: 768 }, { width: 360, height: 740 }]) {
           const seen = await visit(path, { colorScheme, viewport, bypassCSP: true });
           await seen.page.locator("main").waitFor();
           await seen.page.addScriptTag({ path: axe });
