@@ -14,6 +14,7 @@ mod files;
 #[path = "../../../broker/tests/broker/mosquitto.rs"]
 #[allow(dead_code, reason = "shared with the broker's tests, which stop and signal it too")]
 mod mosquitto;
+mod notify;
 mod orders;
 mod people;
 mod stage;

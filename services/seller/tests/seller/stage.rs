@@ -134,6 +134,8 @@ impl Stage {
             ("--label-dir", path("label")),
             ("--seller-api", format!("https://{api}")),
             ("--order-urls", format!("http://127.0.0.1:1/none,{}", self.order_system)),
+            ("--notify-hosts", "127.0.0.1".into()),
+            ("--notify-retry", "1s".into()),
             ("--pod-ip", api.ip().to_string()),
             ("--listen", api.to_string()),
             ("--probe-addr", probes.to_string()),
@@ -337,6 +339,9 @@ async fn define(namespace: &Namespace) {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
     let seller = [
         rule("", &["secrets", "configmaps"], &["list", "watch"]),
+        // For those who notify.
+        rule("", &["configmaps"], &["get", "patch"]),
+        rule("events.k8s.io", &["events"], &["create"]),
         rule(group, &["sellers"], &["list", "watch"]),
         rule(group, &["sellers/status", "deliveries/status"], &["patch"]),
         rule(group, &["deliveries", "carriers"], &["get", "list", "watch"]),
