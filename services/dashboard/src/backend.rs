@@ -1,4 +1,4 @@
-//! The APIs behind the board, reached inside the cluster: a namespace's Carrier API.
+//! The APIs behind the board, reached inside the cluster: a namespace's Carrier API and its Sellers'.
 //!
 //! Trust: each namespace's own `waybill-trust` says whose certificate counts there, and nothing else does. The board's own token
 //! goes to Carrier APIs alone, and only after the right of whoever asks was looked at.
@@ -36,6 +36,7 @@ pub(crate) enum Error {
 /// The way to all of them.
 pub(crate) struct Backends {
     carrier_api: String,
+    seller_api: String,
     token_file: PathBuf,
     clients: Mutex<HashMap<String, (Vec<u8>, reqwest::Client)>>,
 }
@@ -44,6 +45,7 @@ impl Backends {
     pub(crate) fn new(args: &Args) -> Self {
         Self {
             carrier_api: args.carrier_api_url.trim_end_matches('/').to_owned(),
+            seller_api: args.seller_api_url.trim_end_matches('/').to_owned(),
             token_file: args.token_file.clone(),
             clients: Mutex::default(),
         }
@@ -60,7 +62,19 @@ impl Backends {
         Ok(client.request(method, format!("{url}{path}")))
     }
 
-    /// The same, in the board's own name.
+    /// A request to the API of one of the namespace's Sellers.
+    pub(crate) async fn seller_api(
+        &self,
+        published: &watch::Receiver<Arc<Files>>,
+        (namespace, seller): (&str, &str),
+        (method, path): (Method, &str),
+    ) -> Result<RequestBuilder, Error> {
+        let url = self.seller_api.replace("{namespace}", namespace).replace("{seller}", seller);
+        let client = self.client(published, namespace).await?;
+        Ok(client.request(method, format!("{url}{path}")))
+    }
+
+    /// The same as with a Carrier API, in the board's own name.
     pub(crate) async fn carrier_api_as_board(
         &self,
         published: &watch::Receiver<Arc<Files>>,

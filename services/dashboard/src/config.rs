@@ -25,6 +25,10 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_CARRIER_API_URL", default_value = "https://waybill-carrier-api.{namespace}.svc:5001")]
     pub carrier_api_url: String,
 
+    /// Where a Seller's API is
+    #[arg(long, env = "WAYBILL_SELLER_API_URL", default_value = "https://wb-seller-{seller}.{namespace}.svc:5000")]
+    pub seller_api_url: String,
+
     /// File with the board's own Kubernetes token, shown to Carrier APIs
     #[arg(
         long,

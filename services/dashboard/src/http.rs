@@ -10,7 +10,7 @@ mod detail;
 mod events;
 mod headers;
 mod login;
-mod photos;
+pub(crate) mod photos;
 pub(crate) mod thumbs;
 
 use axum::Router;

@@ -121,6 +121,7 @@ fn assemble(client: Client, feed: Feed, args: &Args, (metrics, stop): (BoardMetr
     Arc::new(Shared {
         feed,
         sessions: session::Sessions::default(),
+        visits: track::Visits::default(),
         reviews: Reviews::new(client.clone(), AUDIENCE),
         backends: Backends::new(args),
         thumbs: http::thumbs::Thumbs::default(),

@@ -18,6 +18,7 @@ use crate::feed::Feed;
 use crate::http::thumbs::Thumbs;
 use crate::metrics::BoardMetrics;
 use crate::session::Sessions;
+use crate::track::Visits;
 
 /// Shared by all requests.
 pub(crate) type Service = Arc<Shared>;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) feed: Feed,
     pub(crate) sessions: Sessions,
+    /// Whoever has a tracking link open.
+    pub(crate) visits: Visits,
     pub(crate) reviews: Reviews,
     pub(crate) backends: Backends,
     pub(crate) thumbs: Thumbs,

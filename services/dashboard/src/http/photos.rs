@@ -93,7 +93,7 @@ async fn photo(
     Ok((bytes, media))
 }
 
-async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
+pub(crate) async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.ok()? {
         if bytes.len() + part.len() > MAX_PHOTO {
@@ -118,7 +118,7 @@ pub(super) async fn bundle(
     Ok((about, Body::from_stream(parts(answer))).into_response())
 }
 
-fn parts(answer: reqwest::Response) -> impl Stream<Item = Result<Bytes, reqwest::Error>> {
+pub(crate) fn parts(answer: reqwest::Response) -> impl Stream<Item = Result<Bytes, reqwest::Error>> {
     stream::try_unfold(answer, |mut answer| async { Ok(answer.chunk().await?.map(|part| (part, answer))) })
 }
 

@@ -9,3 +9,4 @@ mod live;
 mod login;
 mod pages;
 mod room;
+mod track;

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use clap::Parser;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
@@ -17,6 +18,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use waybill_chassis::files::POLL;
+use waybill_chassis::metrics::{HttpMetrics, Metrics};
+use waybill_chassis::probes::Probes;
+use waybill_chassis::revocation;
+use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
+use waybill_chassis::tls::{self, ClientAuth};
 use waybill_crds::Delivery;
 use waybill_dashboard::Args;
 use waybill_e2e::{Namespace, eventually, in_namespace, objects};
@@ -57,6 +64,15 @@ where
     F: FnOnce(Room) -> Fut,
     Fut: Future<Output = ()>,
 {
+    in_room_with(test, Router::new(), story).await;
+}
+
+/// With these APIs behind the board, of every namespace and every Seller.
+pub(crate) async fn in_room_with<F, Fut>(test: &str, behind: Router, story: F)
+where
+    F: FnOnce(Room) -> Fut,
+    Fut: Future<Output = ()>,
+{
     in_namespace(test, &[], async |namespace| {
         define(&namespace).await;
         rights(&namespace).await;
@@ -70,7 +86,8 @@ where
         .await
         .unwrap();
         let shutdown = CancellationToken::new();
-        let (address, task) = start(&namespace, files.path(), shutdown.clone()).await;
+        let apis = serve(files.path(), behind, shutdown.clone()).await;
+        let (address, task) = start(&namespace, files.path(), (apis, shutdown.clone())).await;
         let http = client(&ca, address);
         let base = format!("https://localhost:{}", address.port());
         let room = Room { namespace, http, base, shutdown: shutdown.clone(), _files: files };
@@ -87,9 +104,39 @@ where
 
 type Task = tokio::task::JoinHandle<Result<(), waybill_dashboard::Error>>;
 
-async fn start(namespace: &Namespace, files: &std::path::Path, shutdown: CancellationToken) -> (SocketAddr, Task) {
+/// A server with the same certificate.
+async fn serve(files: &std::path::Path, routes: Router, shutdown: CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (probes, metrics, limits) = (Probes::new(), Metrics::new("played"), Limits::default());
+    let material = tls::watch_dir(files, POLL, shutdown.clone()).await.unwrap();
+    let (_, revocations) = revocation::channel();
+    let app = server::app(routes, HttpMetrics::new(&metrics), revocations, &limits);
+    let (metrics, gate) = (TlsMetrics::new(&metrics), probes.gate("api"));
+    let server = Server { listener, app, material, clients: ClientAuth::None, limits, metrics, gate };
+    tokio::spawn(server.run(shutdown));
+    address
+}
+
+async fn start(
+    namespace: &Namespace,
+    files: &std::path::Path,
+    (apis, shutdown): (String, CancellationToken),
+) -> (SocketAddr, Task) {
     let dir = files.display().to_string();
-    let line = ["board", "--watch-namespaces", &namespace.name, "--tls-dir", &dir, "--probe-addr", "127.0.0.1:0"];
+    let line = [
+        "board",
+        "--watch-namespaces",
+        &namespace.name,
+        "--tls-dir",
+        &dir,
+        "--probe-addr",
+        "127.0.0.1:0",
+        "--carrier-api-url",
+        &apis,
+        "--seller-api-url",
+        &apis,
+    ];
     let args = Line::parse_from(line).args;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -30,6 +30,8 @@ use crate::clock::now as wall;
 /// Between looks at what is missing, tries to reach the API server, and the fewest between two saves or two words.
 const RETRY: Duration = Duration::from_secs(2);
 const APART: Duration = Duration::from_secs(1);
+/// Between looks where nothing is in the way.
+const IDLE: Duration = Duration::from_secs(300);
 /// How long the end of a term waits for what is on its way.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -37,7 +39,18 @@ const FAREWELL: Duration = Duration::from_secs(3);
 struct Receiver {
     target: Target,
     queue: Queue,
-    blocked: Option<Blocked>,
+    /// Whether there is a way to it; unknown until it was looked for.
+    way: Option<Result<(), Blocked>>,
+}
+
+impl Receiver {
+    fn is_open(&self) -> bool {
+        matches!(self.way, Some(Ok(())))
+    }
+
+    fn blocked(&self) -> Option<&Blocked> {
+        self.way.as_ref()?.as_ref().err()
+    }
 }
 
 /// What a job of the term brought.
@@ -187,7 +200,7 @@ impl Term {
             self.receivers.drain(..).map(|one| (one.target.id, one.queue)).collect();
         for target in target::all(&wanted) {
             let queue = before.remove(&target.id).unwrap_or_else(|| self.left_behind(&target));
-            self.receivers.push(Receiver { target, queue, blocked: None });
+            self.receivers.push(Receiver { target, queue, way: None });
         }
         self.notify = seller.spec.notify.clone();
         (self.unsaved, self.say_at, self.look_at) = (true, Instant::now() + RETRY, Instant::now());
@@ -233,22 +246,24 @@ impl Term {
         let again = self.look_at <= now;
         for at in 0..self.receivers.len() {
             let one = &mut self.receivers[at];
-            let due = one.queue.wake().is_some_and(|wake| wake <= now) && one.blocked.is_none();
-            if !due && !again {
+            let due = one.queue.wake().is_some_and(|wake| wake <= now);
+            // What was in the way may be mended by now.
+            let looks = if one.is_open() { due } else { again };
+            if !looks {
                 continue;
             }
-            match one.target.way(&self.all.hosts, &self.secrets) {
-                Ok(way) => {
-                    one.blocked = None;
-                    while let Some(notice) = self.receivers[at].queue.take(now) {
-                        self.tell(at, &way, notice);
-                    }
-                }
-                Err(blocked) => one.blocked = Some(blocked),
+            let way = one.target.way(&self.all.hosts, &self.secrets);
+            one.way = Some(way.as_ref().map(drop).map_err(Clone::clone));
+            let Ok(way) = way else { continue };
+            while let Some(notice) = self.receivers[at].queue.take(now) {
+                self.tell(at, &way, notice);
             }
         }
         if again {
-            self.look_at = now + RETRY;
+            self.look_at = now + IDLE;
+        }
+        if !self.receivers.iter().all(Receiver::is_open) {
+            self.look_at = self.look_at.min(now + RETRY);
         }
         let waiting: usize = self.receivers.iter().map(|one| one.queue.waiting()).sum();
         self.all.metrics.notices_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -317,7 +332,7 @@ impl Term {
         let Dropped { notice, why, tries } = dropped;
         self.all.metrics.notice(if to.starts_with(target::MAIL) { target::MAIL } else { "webhook" }, "given_up");
         let note = format!("{to} was not told that {} is {}: it {why} ({tries} tries)", notice.upc, notice.phase);
-        let key = notice.id.chars().take(24).collect::<String>();
+        let key: String = notice.id.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
         self.memory.drop_one(Kept {
             id: notice.id.clone(),
             to: to.to_owned(),
@@ -357,7 +372,7 @@ impl Term {
     fn complaints(&self) -> Vec<Complaint> {
         let complaint = |one: &Receiver| {
             let shown = &one.target.shown;
-            if let Some(blocked) = &one.blocked {
+            if let Some(blocked) = one.blocked() {
                 return Some(Complaint { reason: blocked.reason, text: format!("{shown}: {}", blocked.why) });
             }
             let (reason, text) = match one.queue.trouble()? {
@@ -387,7 +402,7 @@ impl Term {
     }
 
     fn wake(&self) -> Instant {
-        let queues = self.receivers.iter().filter(|one| one.blocked.is_none()).filter_map(|one| one.queue.wake());
+        let queues = self.receivers.iter().filter(|one| one.is_open()).filter_map(|one| one.queue.wake());
         let save = (self.unsaved && !self.saving).then_some(self.save_at);
         let say = Some(self.say_at).filter(|at| !self.saying && *at > Instant::now());
         let soonest = queues.chain(save).chain(say).min();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
+use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -18,6 +19,13 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use waybill_chassis::files::POLL;
+use waybill_chassis::metrics::{HttpMetrics, Metrics};
+use waybill_chassis::probes::Probes;
+use waybill_chassis::revocation;
+use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
+use waybill_chassis::tls::{self, ClientAuth};
 use waybill_crds::{Delivery, Phase, Seller};
 use waybill_e2e::objects::{Conditions, apply};
 use waybill_e2e::{Namespace, eventually};
@@ -382,8 +390,10 @@ async fn the_recipient_is_written_to_over_a_connection_that_is_checked() {
     on_stage_with("notify-mail", json!({"notify": {"mail": mail}}), |stage| async move {
         prepared(&stage.namespace).await;
         // The authority of somebody else: the server is not believed, and told nothing.
-        let secret = |pem: String| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "notify-smtp"},
-                                          "stringData": {"ca.crt": pem}});
+        let secret = |pem: String| {
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "notify-smtp"},
+                                          "stringData": {"ca.crt": pem}})
+        };
         apply::<Secret>(&stage.namespace, &secret(crate::domain::Ca::new().pem())).await.unwrap();
         with_address(&stage, "UPC_1", "jane@recipient.example").await;
         let truck = stage.carrier("truck", false).await;
@@ -411,6 +421,67 @@ async fn the_recipient_is_written_to_over_a_connection_that_is_checked() {
         let told = stage.namespace.api::<ConfigMap>().get("wb-seller-acme-notices").await.unwrap();
         let all = [json!(delivery), json!(shop), json!(told)];
         assert!(!all.iter().any(|one| one.to_string().contains("jane@")), "an address in the cluster's open");
+        seller.stop().await;
+    })
+    .await;
+}
+
+/// A Carrier API that gives grants to whoever shows the right token; it notes what it was asked.
+async fn grants(stage: &Scene, asked: Arc<Mutex<Vec<Value>>>) -> String {
+    let files = TempDir::new().unwrap();
+    let (certificate, key) = leaf(&stage.ca, "the-carrier-api", std::net::Ipv4Addr::LOCALHOST);
+    for (name, text) in [("tls.crt", certificate), ("tls.key", key), ("ca.crt", stage.ca.pem())] {
+        std::fs::write(files.path().join(name), text).unwrap();
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let (stop, deliveries) = (CancellationToken::new(), stage.namespace.api::<Delivery>());
+    let grant = move |headers: HeaderMap, Json(wish): Json<Value>| async move {
+        assert_eq!(headers["authorization"], "Bearer t0ken");
+        asked.lock().unwrap().push(wish);
+        let uid = deliveries.get("upc-1").await.unwrap().metadata.uid.unwrap();
+        (StatusCode::CREATED, Json(json!({"grant": format!("{uid}.SECRET"), "id": "x"})))
+    };
+    let routes = Router::new().route("/api/shipment/UPC_1/grants", post(grant));
+    let (metrics, limits) = (Metrics::new("played"), Limits::default());
+    let material = tls::watch_dir(files.path(), POLL, stop.clone()).await.unwrap();
+    let (feed, revocations) = revocation::channel();
+    feed.offer_json(br#"{"number": 1, "entries": []}"#).unwrap();
+    let app = server::app(routes, HttpMetrics::new(&metrics), revocations, &limits);
+    let (metrics, gate) = (TlsMetrics::new(&metrics), Probes::new().gate("api"));
+    let server = Server { listener, app, material, clients: ClientAuth::Optional, limits, metrics, gate };
+    tokio::spawn(async move {
+        let _files = files;
+        server.run(stop).await
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_carries_one_link_that_was_made_for_the_recipient() {
+    let server = MailServer::start(&[]).await;
+    let mail = json!({"host": "127.0.0.1", "port": server.port, "from": "parcels@acme.example", "tls": "none",
+                      "phases": ["Accepted", "Delivered"]});
+    on_stage_with("notify-link", json!({"notify": {"mail": mail}}), |stage| async move {
+        prepared(&stage.namespace).await;
+        with_address(&stage, "UPC_1", "jane@recipient.example").await;
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let api = grants(&stage, Arc::clone(&asked)).await;
+        stage.publish_addresses("https://board.example/", &api, "t0ken").await;
+        let truck = stage.carrier("truck", false).await;
+        let seller = stage.start("seller-0");
+        seller.ready().await;
+        let name = stage.delivery("UPC_1", "truck", json!({})).await;
+        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let mails = eventually("both mails are there", SOON, || async {
+            let there = server.messages();
+            if there.len() == 2 { Ok(there) } else { Err(format!("{there:?}")) }
+        })
+        .await;
+        let uid = stage.get(&name).await.metadata.uid.unwrap();
+        let link = format!("https://board.example/track#{}.{uid}.SECRET", stage.namespace.name);
+        assert!(mails.iter().all(|text| text.contains(&link)), "{mails:?}");
+        assert_eq!(*asked.lock().unwrap(), [json!({"ttl": "720h", "role": "recipient"})], "one link, made once");
         seller.stop().await;
     })
     .await;

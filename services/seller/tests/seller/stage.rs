@@ -135,6 +135,7 @@ impl Stage {
             ("--seller-api", format!("https://{api}")),
             ("--order-urls", format!("http://127.0.0.1:1/none,{}", self.order_system)),
             ("--notify-hosts", "127.0.0.1".into()),
+            ("--grants-dir", path("grants")),
             ("--notify-retry", "1s".into()),
             ("--pod-ip", api.ip().to_string()),
             ("--listen", api.to_string()),
@@ -280,6 +281,16 @@ impl Stage {
             wrote.map(|_| event.id().to_string()).map_err(|why| why.to_string())
         })
         .await
+    }
+
+    /// Where the board is and where the Carrier API, and a token for it.
+    pub(crate) async fn publish_addresses(&self, board: &str, carrier_api: &str, token: &str) {
+        let folder = self.files.path().join("grants");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("token"), token).unwrap();
+        let data = json!({"data": {"board": board, "carrier-api": carrier_api}});
+        let maps = self.namespace.api::<ConfigMap>();
+        maps.patch("waybill-trust", &PatchParams::default(), &Patch::Merge(data)).await.unwrap();
     }
 
     /// ConfigMap `waybill-trust`.
