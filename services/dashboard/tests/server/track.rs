@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use waybill_chassis::problem::{Kind, Problem};
 use waybill_e2e::eventually;
 
 use crate::room::{Room, SOON, Seen, in_room_with};
@@ -103,13 +104,12 @@ fn challenge(left: u64) -> Value {
     json!({"text": "K7QF-2M9X", "expiresAt": "2026-01-01T10:02:00Z", "triesLeft": left, "device": "silent"})
 }
 
-async fn ask(State(played): State<Played>) -> (StatusCode, Json<Value>) {
-    let wrong = *played.wrong.lock().unwrap();
-    if wrong >= 10 {
-        let body = json!({"type": "https://waybill.dev/problems/too-many-checks"});
-        return (StatusCode::TOO_MANY_REQUESTS, Json(body));
+async fn ask(State(played): State<Played>) -> Result<(StatusCode, Json<Value>), Problem> {
+    let many = Kind { slug: "too-many-checks", title: "Too many checks", status: StatusCode::TOO_MANY_REQUESTS };
+    if *played.wrong.lock().unwrap() >= 10 {
+        return Err(Problem::new(many, "enough"));
     }
-    (StatusCode::CREATED, Json(challenge(3)))
+    Ok((StatusCode::CREATED, Json(challenge(3))))
 }
 
 async fn look(State(played): State<Played>) -> Json<Value> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
@@ -133,6 +133,7 @@ fn message(notice: &Notice, (from, to): (&str, &str), seller: &str, link: Option
     let (from, to): (Mailbox, Mailbox) = (from.parse().ok()?, to.trim().parse().ok()?);
     let id = format!("<{}@{}>", notice.id, from.email.domain());
     let builder: MessageBuilder = Message::builder().from(from).to(to).message_id(Some(id)).header(AutoSubmitted);
+    let builder = builder.header(ContentType::TEXT_PLAIN);
     builder.subject(format!("Your parcel from {seller} {short}")).body(text(notice, said, link)).ok()
 }
 

@@ -480,7 +480,8 @@ async fn a_mail_carries_one_link_that_was_made_for_the_recipient() {
         .await;
         let uid = stage.get(&name).await.metadata.uid.unwrap();
         let link = format!("https://board.example/track#{}.{uid}.SECRET", stage.namespace.name);
-        assert!(mails.iter().all(|text| text.contains(&link)), "{mails:?}");
+        // Quoted-printable breaks long lines; every reader of mail mends that.
+        assert!(mails.iter().all(|text| text.replace("=\n", "").contains(&link)), "{mails:?}");
         assert_eq!(*asked.lock().unwrap(), [json!({"ttl": "720h", "role": "recipient"})], "one link, made once");
         seller.stop().await;
     })
