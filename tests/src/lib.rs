@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod authority;
 pub mod cluster;
+pub mod disk;
 pub mod elsewhere;
 pub mod enrol;
 pub mod handshakes;

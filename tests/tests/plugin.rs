@@ -1,9 +1,10 @@
 //! `kubectl waybill` as its users have it: a program beside kubectl, under a kubeconfig.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde_json::{Value, json};
 use waybill_crds::{Carrier, Delivery, Phase};
@@ -30,6 +31,21 @@ fn says(code: i32, words: &[&str]) -> String {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{words:?}\n{out}{err}");
     out + &err
+}
+
+/// The same, with this on its standard input.
+fn fed(code: i32, words: &[&str], input: &str) -> String {
+    let kubeconfig = std::env::var("WAYBILL_KUBECONFIG").unwrap_or_default();
+    let mut command = Command::new(plugin());
+    command.args(words).env("KUBECONFIG", kubeconfig);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    // Who ends before it has read everything closes the pipe.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{words:?}\n{text}");
+    text
 }
 
 async fn delivered(namespace: &Namespace) {
@@ -134,6 +150,74 @@ async fn viewer(namespace: &Namespace, name: &str) {
     apply::<ServiceAccount>(namespace, &account).await.expect("an account");
     apply::<Role>(namespace, &role).await.expect("a Role");
     apply::<RoleBinding>(namespace, &binding).await.expect("a RoleBinding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_its_delivery_are_made_without_an_address_on_the_command_line() {
+    in_namespace("plugin-create", &[], |namespace| async move {
+        let here = namespace.name.as_str();
+        objects::seller(&namespace, "shop", &["upc-9"]).await;
+        let create = |upc| ["create", upc, "--seller", "shop", "--order", "-", "-n", here];
+        let made = fed(0, &create("UPC_1"), &objects::order("UPC_1"));
+        assert!(made.contains("orders-shop") && made.contains("delivery upc-1 is created"), "{made}");
+        let data = namespace.api::<Secret>().get("orders-shop").await.expect("the Secret").data.unwrap_or_default();
+        let order: Value = serde_json::from_slice(&data["UPC_1"].0).expect("JSON");
+        assert_eq!((order["city"].as_str(), order["salt"].as_str().map(str::len)), (Some("MARKER-city"), Some(32)));
+        assert!(data.contains_key("upc-9"), "the others stay");
+        let delivery = namespace.api::<Delivery>().get("upc-1").await.expect("the Delivery");
+        assert_eq!((delivery.spec.upc.as_str(), delivery.spec.seller.as_str()), ("UPC_1", "shop"));
+        let other = ["create", "UPC_1", "--seller", "shop", "--name", "b", "--order", "-", "-n", here];
+        let twice = fed(1, &other, &objects::order("UPC_1"));
+        assert!(twice.contains("has an order UPC_1 already"), "{twice}");
+        let wrong = fed(1, &create("UPC_2"), r#"{"city": "MARKER-city"}"#);
+        assert!(wrong.contains("country, province") && !wrong.contains("MARKER"), "{wrong}");
+        let asked = fed(1, &["create", "UPC_2", "--seller", "shop", "-n", here], "");
+        assert!(asked.contains("--order -"), "{asked}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_enrols_with_keys_that_stay_in_one_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    in_namespace("plugin-enroll", &[], |namespace| async move {
+        let (here, folder) = (namespace.name.as_str(), tempfile::tempdir().expect("a folder"));
+        let file = folder.path().join("van.agent.yaml");
+        let path = file.display().to_string();
+        let words = ["carrier", "enroll", "van", "--kind", "drone", "--camera", "--file", &path, "-n", here];
+        let told = says(0, &words);
+        assert!(told.contains("waybill transport --config"), "{told}");
+        let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "for nobody else to read");
+        let agent: Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
+        let carrier = namespace.api::<Carrier>().get("van").await.expect("the Carrier");
+        assert_eq!(agent["uid"].as_str(), carrier.metadata.uid.as_deref());
+        let root = config(&namespace, "waybill-trust", "root-fingerprint").await;
+        assert_eq!(agent["rootFingerprint"], json!(root));
+        assert!(agent["keys"]["sealing"].as_str().is_some_and(|pem| pem.contains("PRIVATE KEY")));
+        let applied = serde_json::to_string(&carrier).expect("JSON");
+        assert!(!applied.contains("PRIVATE KEY"), "{applied}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no key is left beside it");
+        assert!(says(1, &words).contains("is there already"));
+        let again = folder.path().join("again.yaml").display().to_string();
+        says(0, &["carrier", "enroll", "van-2", "--broker", "b.example.org:8883", "--file", &again, "-n", here]);
+        assert!(std::fs::read_to_string(&again).expect("the file").contains("b.example.org:8883"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_for_those_who_help_has_no_secret_in_it() {
+    in_namespace("plugin-report", &[], |namespace| async move {
+        objects::seller(&namespace, "shop", &["upc-1"]).await;
+        apply::<Delivery>(&namespace, &delivery("upc-1", "shop", "nobody")).await.expect("a Delivery");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("report.json").display().to_string();
+        says(0, &["report", "--file", &file, "-n", &namespace.name]);
+        let text = std::fs::read_to_string(&file).expect("the report");
+        assert!(text.contains("upc-1") && text.contains("\"events\"") && !text.contains("MARKER"), "{text}");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text += &format!(": {}", said(error));
-            cause = if error.is::<kube::Error>() { None } else { error.source() };
+            cause = if of_cluster(error).is_some() { None } else { error.source() };
         }
         match self.next_step() {
             Some(step) => format!("{text}\n  {step}"),
@@ -77,9 +77,14 @@ impl Error {
     }
 }
 
+/// As it stands in our own errors too: in a box.
+fn of_cluster<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a kube::Error> {
+    error.downcast_ref::<kube::Error>().or_else(|| error.downcast_ref::<Box<kube::Error>>().map(|boxed| &**boxed))
+}
+
 /// kube's own text is the whole answer of the server; its message is what a person needs.
 fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<kube::Error>() {
+    match of_cluster(error) {
         Some(kube::Error::Api(status)) => status.message.clone(),
         _ => error.to_string(),
     }
@@ -100,6 +105,15 @@ fn cluster_step(verb: &str, what: &str, namespace: &str, source: &kube::Error) -
             full(resource)
         );
         return Some(format!("{right}\n  {role}"));
+    }
+    if status.is_not_found() && resource == "serviceaccounts/token" {
+        let name = what.split_whitespace().nth(1).unwrap_or("waybill-viewer");
+        return Some(format!(
+            "ask as another with --account, or make it:\n  kubectl create serviceaccount {name} -n {namespace}\n  \
+             kubectl create role {name} -n {namespace} --verb=get,list,watch --resource=deliveries.{}\n  \
+             kubectl create rolebinding {name} -n {namespace} --role={name} --serviceaccount={namespace}:{name}",
+            waybill_crds::GROUP
+        ));
     }
     let unknown = status.is_not_found() && matches!(resource, "deliveries" | "sellers" | "carriers");
     unknown.then(|| "is Waybill installed? `kubectl waybill doctor` tells".into())
@@ -122,5 +136,25 @@ fn full(resource: &str) -> String {
     match resource {
         "deliveries" | "sellers" | "carriers" => format!("{resource}.{}", waybill_crds::GROUP),
         _ => resource.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_is_not_there_is_told_with_the_lines_that_make_it() {
+        let status =
+            kube::core::Status::failure("serviceaccounts \"waybill-viewer\" not found", "NotFound").with_code(404);
+        let error = Error::Cluster {
+            verb: "create",
+            what: "serviceaccounts/token waybill-viewer".into(),
+            namespace: "demo".into(),
+            source: Box::new(kube::Error::Api(status.boxed())),
+        };
+        let told = error.told();
+        assert!(told.contains("kubectl create serviceaccount waybill-viewer -n demo"), "{told}");
+        assert!(!told.contains("Status {"), "the server's message, not kube's whole answer: {told}");
     }
 }
