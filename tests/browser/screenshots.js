@@ -12,7 +12,7 @@ const managed = (kind, camera, pace, outcome, reason) =>
 let browser, namespace, way, login;
 
 before(async () => {
-  namespace = shop(names);
+  namespace = shop(names, "demo");
   apply([
     carrier(namespace, "truck-7", managed("truck", false, "6s")),
     carrier(namespace, "bike-anna", managed("person", true, "20s")),
@@ -44,9 +44,7 @@ after(async () => {
 const SHOTS = [
   ["board", "/", { width: 1440, height: 900 }, "light"],
   ["board-dark", "/", { width: 1440, height: 900 }, "dark"],
-  ["lane", "/?lane=done", { width: 1440, height: 700 }, "light"],
   ["phone", "/", { width: 390, height: 844 }, "light"],
-  ["wall", "/", { width: 2560, height: 1440 }, "dark"],
   ["timeline", "/d/NAMESPACE/parcel-1041", { width: 1280, height: 1000 }, "light"],
 ];
 

@@ -25,8 +25,7 @@ export const delivery = (namespace, upc, more = {}) =>
   waybill("Delivery", namespace, upc, { upc, seller: "bookshop", carrier: "drone-1", ...more });
 
 /** A shop, a drone with a camera, a van without, and an account that may look. */
-export function shop(upcs) {
-  const namespace = `b-${randomBytes(4).toString("hex")}`;
+export function shop(upcs, namespace = `b-${randomBytes(4).toString("hex")}`) {
   const order = { country: "Wonderland", province: "P", city: "C", postalCode: "W1", door: "1", clientname: "A", clientphone: "1" };
   const orders = Object.fromEntries(upcs.map((upc) => [upc, JSON.stringify(order)]));
   apply([{ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels: { "waybill.dev/test": "true" } } }]);
