@@ -33,7 +33,7 @@ fn every_container_has_a_read_only_root_requests_and_a_memory_limit() {
     for helm in helms("chart containers") {
         let rendered = helm.template(&[]).expect("a rendering");
         let containers: Vec<_> = pods(&rendered).values().copied().flat_map(containers).collect();
-        assert_eq!(containers.len(), 4, "operator, sidecar, mosquitto, test");
+        assert_eq!(containers.len(), 5, "operator, sidecar, mosquitto, board, test");
         for container in containers {
             assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true, "{container}");
             for amount in [&container["resources"]["requests"]["cpu"], &container["resources"]["limits"]["memory"]] {
