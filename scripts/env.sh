@@ -8,6 +8,9 @@ export WAYBILL_CLUSTER=$CLUSTER
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 WBNODE=$CACHE/bin/wbnode
+# What is built how: tests and `make up` by the development profile; figures by the one that is released.
+PROFILE=${WAYBILL_PROFILE:-dev}
+BUILT=$CARGO_TARGET_DIR/$([ "$PROFILE" = dev ] && echo debug || echo "$PROFILE")
 STATE=$CACHE/clusters/$CLUSTER # what `make up` remembers about a cluster
 step() { "$ROOT/scripts/step" "$@"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }

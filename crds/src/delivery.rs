@@ -46,15 +46,7 @@ pub const DEFAULT_MAX_ATTEMPTS: i32 = 3;
     validation = rules::frozen_after_pending("maxAttempts"),
     validation = rules::forgotten_at_the_end(),
     validation = rules::status_kept(),
-    validation = rules::custody_kept(),
-    validation = rules::custody_unchanged(),
-    validation = rules::custody_growth(),
     validation = rules::phase_steps(),
-    validation = rules::phase_needs_log(),
-    validation = rules::cancelled_before_pick_up(),
-    validation = rules::attempt_grows(),
-    validation = rules::pinned("carrierUid"),
-    validation = rules::pinned("topics"),
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(oldSelf.cancelled) || (has(self.cancelled) && self.cancelled == oldSelf.cancelled)")
@@ -211,6 +203,14 @@ pub enum LocationSharing {
 /// What happened. Written by Waybill alone; phase, stage and custody are what the signed log says.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::custody_kept(),
+    validation = rules::phase_needs_log(),
+    validation = rules::cancelled_before_pick_up(),
+    validation = rules::attempt_grows(),
+    validation = rules::pinned("carrierUid"),
+    validation = rules::pinned("topics"),
+)]
 pub struct DeliveryStatus {
     /// The `metadata.generation` the operator last worked on; older than the object's own means that it is not done yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -256,7 +256,12 @@ pub struct DeliveryStatus {
     /// The log: every event, signed by its author, oldest first. Only ever grows, by at most 8 a write, up to 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = rules::custody_grows(),
+        validation = rules::custody_unchanged(),
+        validation = rules::custody_growth(),
+    )]
     pub custody: Vec<CustodyEntry>,
 }
 

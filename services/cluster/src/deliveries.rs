@@ -1,6 +1,7 @@
 //! The Deliveries of a namespace, logs included: by uid for those who act, by UPC for those who ask.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -8,6 +9,9 @@ use tokio::sync::watch;
 use waybill_crds::Delivery;
 
 use crate::objects::{Changes, Objects};
+
+/// How late the watch may be on a busy machine.
+const WATCH: Duration = Duration::from_millis(500);
 
 /// Every Delivery; cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,7 +77,17 @@ impl Deliveries {
         self.objects.offer(delivery);
     }
 
-    /// Reads one anew from the API server, after a conflict. `None` when it is gone.
+    /// Something newer than `known`, which the caller has reason to believe is there: from the watch, which needs a moment, or else
+    /// from the API server, whom asking costs more. `None` when it is gone.
+    pub async fn catch_up(&self, known: &Arc<Delivery>) -> kube::Result<Option<Arc<Delivery>>> {
+        let uid = known.metadata.uid.as_deref().unwrap_or_default();
+        if self.objects.moved_on(uid, known, WATCH).await {
+            return Ok(self.get(uid));
+        }
+        self.refresh(known.metadata.name.as_deref().unwrap_or_default()).await
+    }
+
+    /// Reads one anew from the API server. `None` when it is gone.
     pub async fn refresh(&self, name: &str) -> kube::Result<Option<Arc<Delivery>>> {
         let Some(delivery) = self.api.get_opt(name).await? else { return Ok(None) };
         let uid = delivery.metadata.uid.clone().unwrap_or_default();

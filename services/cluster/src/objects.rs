@@ -6,16 +6,17 @@
 mod queue;
 mod store;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use waybill_chassis::telemetry::report;
 
 use crate::follow::Patience;
@@ -36,7 +37,16 @@ pub struct Objects<K: Followed> {
 struct Shared<K> {
     store: Mutex<Store<K>>,
     queues: Mutex<Vec<queue::Feed>>,
+    /// Who waits for the next change of one, by uid.
+    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<()>>>>,
     synced: watch::Sender<bool>,
+}
+
+impl<K: Followed> Default for Shared<K> {
+    fn default() -> Self {
+        let (store, queues, waiting) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { store, queues, waiting, synced: watch::channel(false).0 }
+    }
 }
 
 impl<K: Followed> Clone for Objects<K> {
@@ -48,8 +58,7 @@ impl<K: Followed> Clone for Objects<K> {
 impl<K: Followed> Objects<K> {
     /// Starts following what `config` selects.
     pub fn follow(api: Api<K>, config: watcher::Config) -> Self {
-        let (store, queues) = (Mutex::new(Store::default()), Mutex::new(Vec::new()));
-        let objects = Self { shared: Arc::new(Shared { store, queues, synced: watch::channel(false).0 }) };
+        let objects = Self { shared: Arc::default() };
         let weak = Arc::downgrade(&objects.shared);
         tokio::spawn(async move {
             let events = watcher(api, config).backoff(Patience::default());
@@ -105,6 +114,25 @@ impl<K: Followed> Objects<K> {
         changes
     }
 
+    /// Waits until this uid stands for something else than `known`, or `patience` ends: true when it does.
+    pub async fn moved_on(&self, uid: &str, known: &Arc<K>, patience: Duration) -> bool {
+        let is_another = || self.get(uid).is_none_or(|now| !Arc::ptr_eq(&now, known));
+        let moved = async {
+            loop {
+                let (tell, told) = oneshot::channel();
+                // Registered first: what changes meanwhile is not missed.
+                self.shared.waiting().entry(uid.to_owned()).or_default().push(tell);
+                if is_another() {
+                    return;
+                }
+                let _ = told.await;
+            }
+        };
+        let moved = tokio::time::timeout(patience, moved).await.is_ok();
+        self.shared.leave(uid);
+        moved
+    }
+
     /// Takes over what the API server answered to a write, unless something newer is known. What is not known, or no longer, is
     /// left to the watch: an answer that comes late brings nothing back.
     pub fn offer(&self, object: K) {
@@ -158,7 +186,26 @@ impl<K: Followed> Shared<K> {
         changed.iter().for_each(|uid| self.tell(uid));
     }
 
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<()>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets who no longer waits.
+    fn leave(&self, uid: &str) {
+        let mut all = self.waiting();
+        if let Some(waiting) = all.get_mut(uid) {
+            waiting.retain(|tell| !tell.is_closed());
+            if waiting.is_empty() {
+                all.remove(uid);
+            }
+        }
+    }
+
     fn tell(&self, uid: &str) {
+        // Who waits is gone or asks again.
+        self.waiting().remove(uid).into_iter().flatten().for_each(|tell| {
+            let _ = tell.send(());
+        });
         self.queues().retain(|feed| feed.push(uid.to_owned()));
     }
 }
@@ -179,8 +226,7 @@ mod tests {
             object.metadata.resource_version = Some(version.into());
             object
         };
-        let (store, queues) = (Mutex::new(Store::default()), Mutex::new(Vec::new()));
-        let objects = Objects { shared: Arc::new(Shared { store, queues, synced: watch::channel(false).0 }) };
+        let objects = Objects::<ConfigMap> { shared: Arc::default() };
         let list = |object: ConfigMap| {
             let mut listed = HashSet::new();
             for event in [Event::Init, Event::InitApply(object), Event::InitDone] {
@@ -194,5 +240,25 @@ mod tests {
         let told: Vec<String> = std::iter::from_fn(|| changes.try_next()).collect();
         assert_eq!(told, ["u1", "u2"]);
         assert!(objects.get("u1").is_none() && objects.get("u2").is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_news_has_them_at_once_and_else_gives_up() {
+        let objects = Objects::<ConfigMap> { shared: Arc::default() };
+        let object = |version: &str| {
+            let mut object = ConfigMap::default();
+            object.metadata.name = Some("a".into());
+            object.metadata.uid = Some("u1".into());
+            object.metadata.resource_version = Some(version.into());
+            object
+        };
+        objects.shared.put(object("5"));
+        let known = objects.get("u1").unwrap();
+        assert!(!objects.moved_on("u1", &known, Duration::ZERO).await, "nothing came");
+        let waits = objects.moved_on("u1", &known, Duration::MAX);
+        let news = async { objects.shared.put(object("6")) };
+        assert!(tokio::join!(waits, news).0);
+        assert!(objects.moved_on("u1", &known, Duration::ZERO).await, "it came before anybody waited");
+        assert!(objects.shared.waiting().is_empty(), "nobody waits any more");
     }
 }

@@ -30,10 +30,12 @@ const ALL: Duration = Duration::from_secs(600);
 /// The original stack, the best that was ever seen of it on two cores: orders a second, and its processor time an order.
 const ORIGINAL_RATE: f64 = 51.0;
 const ORIGINAL_CPU_MS: f64 = 32.0;
+/// How the bench and the image were built: `scripts/bench` builds both alike.
+const PROFILE: &str = if cfg!(debug_assertions) { "the development profile" } else { "the released profile" };
 
 pub(crate) async fn measure(setting: &Setting, singles: usize, burst: usize, report: &mut Report) -> Result<()> {
     let cast = Cast::gather(setting, WARM + singles + burst).await?;
-    report.line("build", "the development profile (own crates opt-level 1), the image's and the tests' own");
+    report.line("build", PROFILE);
     report.line("etcd", "without fsync (`--unsafe-no-fsync`)");
     one_by_one(&cast, singles, report).await?;
     all_at_once(setting, &cast, WARM + singles, burst, report).await?;

@@ -59,16 +59,15 @@ pub(super) async fn write<T>(
             Err(Refused::Now(problem)) if fresh => return Err(problem),
             Err(Refused::Now(_)) => {}
         }
-        refresh(service, &delivery).await?;
-        fresh = true;
+        // What an agent has seen, or somebody wrote, is on its way here; only what is still refused then is asked for.
+        let caught_up = match attempt {
+            0 => service.deliveries.catch_up(&delivery).await,
+            _ => service.deliveries.refresh(delivery.metadata.name.as_deref().unwrap_or_default()).await,
+        };
+        caught_up.map_err(|error| of_cluster(&error))?.ok_or_else(unknown_delivery)?;
+        fresh = attempt > 0;
     }
     Err(later(BUSY, "others kept writing this delivery's log; send it again"))
-}
-
-async fn refresh(service: &Shared, delivery: &Delivery) -> Result<(), Problem> {
-    let name = delivery.metadata.name.as_deref().unwrap_or_default();
-    let found = service.deliveries.refresh(name).await.map_err(|error| of_cluster(&error))?;
-    found.map(drop).ok_or_else(unknown_delivery)
 }
 
 /// Two who met once do not meet again at the same moment.

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waybill_link::resend::{Policy, Schedule};
 use waybill_link::{Inbox, Link};
@@ -25,6 +26,8 @@ use jobs::Done;
 
 /// Messages sent in one turn of the loop, before it looks at what came in.
 const BATCH: usize = 64;
+/// Writes under way at once: more wait here, where they cost nothing, not in the API server, which takes no more at a time.
+const WRITES: usize = 32;
 
 /// One term of office.
 pub(crate) struct Office {
@@ -36,6 +39,7 @@ pub(crate) struct Office {
     schedule: Schedule<(String, Out)>,
     wakes: BTreeSet<(Instant, String)>,
     jobs: JoinSet<Done>,
+    writes: Arc<Semaphore>,
     /// Whose they are.
     owners: HashMap<tokio::task::Id, String>,
     own: Own,
@@ -47,8 +51,8 @@ impl Office {
         let own = Own::new(&watched.seller_api, watched.tls.clone());
         let schedule = Schedule::new(Policy::default(), rand::random());
         let (cases, out, owners) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (wakes, jobs) = (BTreeSet::new(), JoinSet::new());
-        Self { watched, link, cases, out, schedule, wakes, jobs, owners, own, system: None }
+        let (wakes, jobs, writes) = (BTreeSet::new(), JoinSet::new(), Arc::new(Semaphore::new(WRITES)));
+        Self { watched, link, cases, out, schedule, wakes, jobs, writes, owners, own, system: None }
     }
 
     /// Works until dropped, or until nothing can come any more.

@@ -11,8 +11,9 @@ use super::{Case, Effect, Now};
 use crate::distribution::facts::Facts;
 use crate::door::Position;
 
-/// How long an event that the Carrier API writes itself may take to show in the log.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long an event that the Carrier API writes itself may take to show in the log. It is there before the agent tells us of it, so
+/// this is what a busy watch may be late; a Carrier API that withholds it costs as much.
+const GRACE: Duration = Duration::from_secs(5);
 /// Events heard and not yet in the log; an agent has no reason for more.
 const MAX_HEARD: usize = 32;
 

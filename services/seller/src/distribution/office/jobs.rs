@@ -21,7 +21,8 @@ use crate::source::{FetchError, Source, order_system};
 
 /// What ran beside the loop.
 pub(super) enum Done {
-    Wrote(Box<Result<Delivery, AppendError>>),
+    /// On which object, and what came of it.
+    Wrote(Arc<Delivery>, Box<Result<Delivery, AppendError>>),
     /// After a conflict, or after a refusal.
     Refreshed(kube::Result<Option<Arc<Delivery>>>, Why),
     Fetched(EventId, Stage, Result<Part, FetchError>),
@@ -60,15 +61,17 @@ impl Office {
         let owner = uid.to_owned();
         match effect {
             Effect::Append { delivery, log, events } => {
-                let deliveries = self.watched.deliveries.clone();
+                let (deliveries, places) = (self.watched.deliveries.clone(), Arc::clone(&self.writes));
                 self.spawn(owner.clone(), async move {
+                    // Never closed.
+                    let _place = places.acquire().await;
                     let api = deliveries.api();
                     let append = custody::append(api, &delivery, &log, &events, SELLER_FIELD_MANAGER);
                     let wrote = in_time(append, AppendError::Api).await;
                     if wrote.is_ok() {
                         told(&owner, &events);
                     }
-                    Done::Wrote(Box::new(wrote))
+                    Done::Wrote(delivery, Box::new(wrote))
                 });
             }
             Effect::Fetch { upc, stage, released } => self.fetch(owner, upc, stage, released),
@@ -154,7 +157,7 @@ impl Office {
 
     pub(super) fn take(&mut self, uid: String, done: Done) {
         match done {
-            Done::Wrote(wrote) => self.wrote(uid, *wrote),
+            Done::Wrote(known, wrote) => self.wrote(uid, known, *wrote),
             Done::Refreshed(Ok(None), _) => self.forget(&uid),
             Done::Refreshed(Ok(Some(_)), Why::Conflict) => self.written(&uid, Input::Written),
             Done::Refreshed(Ok(Some(_)), Why::Refused) => self.written(&uid, Input::Refused),
@@ -192,7 +195,7 @@ impl Office {
         self.tell(uid, Input::Told(done));
     }
 
-    fn wrote(&mut self, uid: String, wrote: Result<Delivery, AppendError>) {
+    fn wrote(&mut self, uid: String, known: Arc<Delivery>, wrote: Result<Delivery, AppendError>) {
         match wrote {
             Ok(delivery) => {
                 self.watched.deliveries.offer(delivery);
@@ -200,12 +203,12 @@ impl Office {
             }
             Err(AppendError::Conflict) => {
                 self.watched.metrics.conflicts.inc();
-                self.refresh(uid, Why::Conflict);
+                self.refresh(uid, known, Why::Conflict);
             }
             // Decided on what is there by now it may well be taken; if not, it is tried again more and more rarely, and told.
             Err(AppendError::Refused(error)) => {
                 tracing::error!(delivery = uid, error = %report(&error), "the API server refused events");
-                self.refresh(uid, Why::Refused);
+                self.refresh(uid, known, Why::Refused);
             }
             Err(AppendError::Gone) => self.forget(&uid),
             Err(error) => {
@@ -222,13 +225,14 @@ impl Office {
         }
     }
 
-    fn refresh(&mut self, uid: String, why: Why) {
+    fn refresh(&mut self, uid: String, known: Arc<Delivery>, why: Why) {
         let deliveries = self.watched.deliveries.clone();
-        let Some(name) = deliveries.get(&uid).and_then(|delivery| delivery.metadata.name.clone()) else {
-            return self.forget(&uid);
-        };
         self.spawn(uid, async move {
-            let refreshed = in_time(deliveries.refresh(&name), |late| late).await;
+            let name = known.metadata.name.as_deref().unwrap_or_default();
+            let refreshed = match why {
+                Why::Conflict => in_time(deliveries.catch_up(&known), |late| late).await,
+                Why::Refused => in_time(deliveries.refresh(name), |late| late).await,
+            };
             Done::Refreshed(refreshed, why)
         });
     }
