@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use crate::photo::MAX_BYTES;
 use crate::service::Service;
 
+pub(crate) use etag::Tagged;
 pub(crate) use photos::{folder as photos_of, path as photo_at};
 
 /// How long a photo may take over a slow link; a connection that stands still is closed long before.

@@ -1,8 +1,7 @@
 //! The Carrier API: what carriers report and permitted people read, for all carriers of a namespace.
 //!
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with.
-//! - `report`: events read and judged. `declare`: the word of a person. `view`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
-//! - `logs`: custody logs, read once for each change.
+//! - `report`: events read and judged. `declare`: the word of a person. `view`, `shown`: what a viewer sees. `photo`: pictures without what they say besides. Pure.
 //! - `bundle`: the proof of a delivery as one file. `archive`: where it is kept once the delivery is over.
 //! - `tokens`, `ring`, `views`: whose tokens count; the keys that sign view tokens. What the API server says of a user: `waybill_cluster::permission`.
 //! - `store`, `uploads`, `grants`, `forget`, `retention`: what is kept beside the cluster, how it comes and how it goes.
@@ -23,12 +22,12 @@ mod declare;
 mod forget;
 mod grants;
 mod http;
-mod logs;
 mod photo;
 mod report;
 mod retention;
 mod ring;
 mod service;
+mod shown;
 mod statement;
 mod store;
 mod tokens;
@@ -50,12 +49,14 @@ use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
 use waybill_chassis::tls::{self, ClientAuth};
 use waybill_chassis::trust::Trust;
 use waybill_cluster::deliveries::Deliveries;
+use waybill_cluster::logs::Logs;
 use waybill_cluster::participants::Participants;
 use waybill_cluster::permission::Reviews;
 use waybill_cluster::trust::{authorities, published_trust};
 use waybill_protocol::Trust as Authorities;
 
 use service::{Service, Shared};
+use shown::Shown;
 use store::Store;
 use views::Views;
 
@@ -64,6 +65,8 @@ pub use store::OpenError;
 
 /// For whom Kubernetes tokens are made that open this API and nothing else.
 const AUDIENCE: &str = "waybill-carrier-api";
+/// Bytes of logs kept: some thousand deliveries under way.
+const LOGS: usize = 64 << 20;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -165,11 +168,13 @@ async fn assemble(
     let agents = Verifier::new(tokens::AGENT, tokens::agent_keys(carriers.clone(), trust.clone()));
     let deliveries = Deliveries::follow(client.clone(), namespace, None);
     let (namespace, logs, reviews) = (namespace.clone(), logs::Logs::default(), Reviews::new(client, AUDIENCE));
+    let (namespace, logs) = (namespace.clone(), Logs::within(LOGS));
     Ok(Arc::new(Shared {
         namespace,
         reviews,
         deliveries,
         logs,
+        shown: Shown::default(),
         sellers,
         carriers,
         trust,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::jwt::Verifier;
 use waybill_cluster::deliveries::Deliveries;
+use waybill_cluster::logs::Logs;
 use waybill_cluster::participants::Participants;
 use waybill_cluster::permission::Reviews;
 use waybill_crds::seller::Retention;
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::bundle::Bundles;
 use crate::declare::STATEMENT;
-use crate::logs::Logs;
+use crate::shown::Shown;
 use crate::store::Store;
 use crate::tokens::Pass;
 use crate::uploads::{Folders, Uploads};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) reviews: Reviews,
     pub(crate) deliveries: Deliveries,
     pub(crate) logs: Logs,
+    pub(crate) shown: Shown,
     pub(crate) sellers: Participants<Seller>,
     pub(crate) carriers: Participants<Carrier>,
     pub(crate) trust: watch::Receiver<Trust>,

@@ -6,6 +6,7 @@
 //! - [`participants`]: Sellers and Carriers, with their verified key statements.
 //! - [`custody`]: a Delivery's log, read and appended to.
 //! - [`permission`]: what the bearer of a Kubernetes token may do.
+//! - [`logs`]: logs as they were read last.
 //! - [`lease`]: who of several replicas acts.
 //!
 //! Nothing here is a fence but `custody`: every append carries the resource version it was decided on.
@@ -14,6 +15,7 @@ pub mod custody;
 pub mod deliveries;
 pub mod follow;
 pub mod lease;
+pub mod logs;
 pub mod objects;
 pub mod participants;
 pub mod permission;

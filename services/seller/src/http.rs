@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use waybill_chassis::jwt::{self, Verifier};
 use waybill_chassis::problem::Kind;
 use waybill_cluster::deliveries::Deliveries;
+use waybill_cluster::logs::Logs;
 use waybill_protocol::{Trust, Uid};
 
 use crate::colleague::Colleague;
@@ -28,6 +29,7 @@ pub(crate) struct Desk {
     pub(crate) verifier: Verifier<Pass>,
     pub(crate) book: watch::Receiver<Option<Arc<Book>>>,
     pub(crate) deliveries: Deliveries,
+    pub(crate) logs: Logs,
     pub(crate) trust: watch::Receiver<Trust>,
     pub(crate) keys: watch::Receiver<Option<Arc<Keys>>>,
     /// Of view tokens, which the Carrier API signs.

@@ -46,6 +46,7 @@ use waybill_chassis::server::{self, Limits, Server, TlsMetrics};
 use waybill_chassis::tls::{self, ClientAuth, Material};
 use waybill_chassis::trust::Trust;
 use waybill_cluster::lease::{self, Candidate};
+use waybill_cluster::logs::Logs;
 use waybill_cluster::{follow, trust};
 use waybill_crds::{SELLER_FIELD_MANAGER, Seller};
 use waybill_link::{LinkMetrics, Settings, SettingsError};
@@ -60,6 +61,9 @@ use state::State;
 use token::ViewPass;
 
 pub use config::Args;
+
+/// Bytes of logs kept for those who ask at the API: some hundred deliveries under way.
+const LOGS: usize = 4 << 20;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +170,7 @@ async fn serve(
         verifier: token::verifier(state.keys.clone()),
         book: state.book.clone(),
         deliveries: state.deliveries.clone(),
+        logs: Logs::within(LOGS),
         trust: state.trust.clone(),
         keys: state.keys.clone(),
         viewers,

@@ -22,7 +22,7 @@ use super::user::{allowed, denied, user};
 use super::write;
 use crate::report::{Judged, Refused, Report, concerns, judge};
 use crate::service::{Service, Shared};
-use crate::view::{Line, line, view};
+use crate::view::{Line, line};
 use waybill_cluster::permission::LIST;
 
 /// D-17: events of a carrier into the log. All of them or none; what is there already is no error.
@@ -106,11 +106,15 @@ pub(super) fn expected(log: &Log, carrier: &Uid) -> Value {
 }
 
 /// D-20: where it is and how it came there, for a viewer.
-pub(super) async fn get(viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(service): State<Service>,
+    viewer: Viewer,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if viewer.log.entries().is_empty() {
         return Err(Problem::new(NOTHING_POSTED, "nothing was reported about this delivery yet"));
     }
-    tagged(&headers, &view(&viewer.delivery, &viewer.log))
+    Ok(service.shown.of(&viewer.delivery, &viewer.log)?.answer(&headers))
 }
 
 /// A line for each delivery of the namespace, by name, for who may list them.

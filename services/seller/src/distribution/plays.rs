@@ -90,8 +90,8 @@ fn what_was_posted_is_awaited_in_the_log_before_the_seller_writes_it_itself() {
     let commitment = play.log.state().commitments().unwrap().country;
     let posted = Fact::Posted { stage: Stage::Country, commitment };
     assert!(play.heard(&mut case, &[posted], 0).is_empty());
-    assert_eq!(case.wake(), Some(play.now(1000).instant));
-    let (_, events) = appended(&case.on(Input::Later, play.now(1000)));
+    assert_eq!(case.wake(), Some(play.now(5000).instant));
+    let (_, events) = appended(&case.on(Input::Later, play.now(5000)));
     assert_eq!(kinds(&events), ["Posted", "Released"]);
 }
 

@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::{self, bearer};
 use waybill_chassis::problem::{Checked, Kind, Problem};
-use waybill_cluster::custody;
 use waybill_crds::Delivery;
 use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::{Challenge, Digits, Log, ReceiptText, UnixMillis, receipt_code as code_of};
@@ -56,7 +55,7 @@ type Answer = Result<Response, Problem>;
 /// Somebody with a view token asks for something.
 struct Visit {
     delivery: Arc<Delivery>,
-    log: Log,
+    log: Arc<Log>,
     keys: Arc<Keys>,
     /// The token is of a grant that was made for the recipient.
     is_recipient: bool,
@@ -223,7 +222,7 @@ impl Desk {
             || Problem::new(DELIVERY_UNKNOWN, format!("this Seller has no delivery of the UPC {upc} for this token"));
         let delivery = delivery.ok_or_else(unknown)?;
         let trust = self.trust.borrow().clone();
-        let log = custody::read(&delivery, &self.uid, &trust).map_err(|_| unknown())?;
+        let log = self.logs.read(&delivery, &self.uid, &trust).ok_or_else(unknown)?;
         Ok(Visit { delivery, log, keys, is_recipient: pass.role.as_deref() == Some(RECIPIENT) })
     }
 

@@ -12,7 +12,6 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::{self, bearer};
 use waybill_chassis::problem::{Checked, Kind, Problem};
-use waybill_cluster::custody;
 use waybill_protocol::{Log, Stage};
 
 use super::Desk;
@@ -90,10 +89,10 @@ fn not_open(log: &Log, stage: Stage) -> Problem {
 
 impl Desk {
     /// The log of the one delivery a token is for.
-    fn log(&self, uid: &str, upc: &str) -> Option<Log> {
+    fn log(&self, uid: &str, upc: &str) -> Option<Arc<Log>> {
         let delivery = self.deliveries.get(uid)?;
         let same = delivery.spec.upc == upc && delivery.spec.seller == self.name;
         let trust = self.trust.borrow().clone();
-        same.then(|| custody::read(&delivery, &self.uid, &trust).ok()).flatten()
+        same.then(|| self.logs.read(&delivery, &self.uid, &trust)).flatten()
     }
 }

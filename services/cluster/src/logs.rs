@@ -6,15 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use waybill_cluster::custody;
+use crate::custody;
 use waybill_crds::Delivery;
 use waybill_protocol::{Log, Trust, Uid};
 
-/// About how many bytes of logs are kept: some thousand deliveries under way.
-const ROOM: usize = 64 << 20;
-
+/// The logs; what is kept of them is bounded.
 #[derive(Debug)]
-pub(crate) struct Logs {
+pub struct Logs {
     kept: Mutex<Kept>,
     room: usize,
 }
@@ -38,15 +36,14 @@ struct Read {
     bytes: usize,
 }
 
-impl Default for Logs {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), room: ROOM }
-    }
-}
-
 impl Logs {
+    /// Keeps about so many bytes of them: a mebibyte is some hundred deliveries under way.
+    pub fn within(room: usize) -> Self {
+        Self { kept: Mutex::default(), room }
+    }
+
     /// The log of a Delivery; `None` where its names can't be read.
-    pub(crate) fn read(&self, delivery: &Delivery, seller: &Uid, trust: &Trust) -> Option<Arc<Log>> {
+    pub fn read(&self, delivery: &Delivery, seller: &Uid, trust: &Trust) -> Option<Arc<Log>> {
         let (uid, version) = (delivery.metadata.uid.as_ref()?, &delivery.metadata.resource_version);
         let fits = |read: &Read| {
             read.version == *version && version.is_some() && read.seller == *seller && is_same(&read.trust, trust)
@@ -126,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_log_is_read_again_only_when_something_about_it_changed() {
-        let (logs, trust, seller) = (Logs::default(), Trust::new(Vec::new()), Uid::new("s-1").unwrap());
+        let (logs, trust, seller) = (Logs::within(64 << 20), Trust::new(Vec::new()), Uid::new("s-1").unwrap());
         let read = |delivery: &Delivery, seller: &Uid, trust: &Trust| logs.read(delivery, seller, trust).unwrap();
         let first = read(&delivery("1"), &seller, &trust);
         assert!(Arc::ptr_eq(&first, &read(&delivery("1"), &seller, &trust.clone())));
@@ -137,7 +134,7 @@ mod tests {
         let authority = || {
             let key = rcgen::KeyPair::generate().unwrap();
             let root = rcgen::CertificateParams::default().self_signed(&key).unwrap();
-            Trust::new(waybill_cluster::trust::keys(root.pem().as_bytes()).unwrap())
+            Trust::new(crate::trust::keys(root.pem().as_bytes()).unwrap())
         };
         let (one, other) = (authority(), authority());
         let known = read(&delivery("3"), &seller, &one);
@@ -146,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_thousand_deliveries_looked_at_in_turn_are_each_read_once() {
-        let (logs, trust, seller) = (Logs::default(), Trust::new(Vec::new()), Uid::new("s-1").unwrap());
+        let (logs, trust, seller) = (Logs::within(64 << 20), Trust::new(Vec::new()), Uid::new("s-1").unwrap());
         let round = || -> Vec<Arc<Log>> {
             let read = |number| logs.read(&named(&format!("d-{number}"), "1"), &seller, &trust).unwrap();
             (0..1000).map(read).collect()
@@ -158,7 +155,7 @@ mod tests {
     #[test]
     fn what_was_not_looked_at_for_the_longest_makes_room() {
         let (trust, seller) = (Trust::new(Vec::new()), Uid::new("s-1").unwrap());
-        let logs = Logs { room: 2 * 1024, ..Logs::default() };
+        let logs = Logs::within(2 * 1024);
         let read = |uid: &str| logs.read(&named(uid, "1"), &seller, &trust).unwrap();
         let (one, two) = (read("d-1"), read("d-2"));
         assert!(Arc::ptr_eq(&one, &read("d-1")));
