@@ -25,6 +25,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -94,17 +95,19 @@ impl Default for Limits {
 
 /// The outside of a service: its routes inside all layers, ready for a [`Server`] or for a test's `oneshot`.
 pub fn app(routes: Router, http: HttpMetrics, revocations: Revocations, limits: &Limits) -> Router {
-    routes
-        .layer(DefaultBodyLimit::max(limits.body))
-        .layer(from_fn_with_state(revocations, refuse_revoked))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request))
-        .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(from_fn(problem::finish))
+    // One stack, outermost first: each `Router::layer` would be another box to clone for every request.
+    let layers = ServiceBuilder::new()
+        .layer(from_fn(request::identify))
+        .layer(from_fn_with_state(http, track))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         // Answers may hold what only this client may read: nobody stores them unless a route says so.
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(from_fn_with_state(http, track))
-        .layer(from_fn(request::identify))
+        .layer(from_fn(problem::finish))
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request))
+        .layer(from_fn_with_state(revocations, refuse_revoked))
+        .layer(DefaultBodyLimit::max(limits.body));
+    routes.layer(layers)
 }
 
 /// Binds, with the address in the error.

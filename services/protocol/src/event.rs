@@ -5,6 +5,7 @@
 //! log explains itself to whoever trusts the CA.
 
 use core::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
@@ -73,8 +74,13 @@ pub struct Event {
 }
 
 /// An event in its envelope. Reading one verifies nothing but its form: [`SignedEvent::verify`] takes the key.
+///
+/// Never changes, so a copy costs nothing: a log is copied wherever something is decided on it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SignedEvent {
+pub struct SignedEvent(Arc<Signed>);
+
+#[derive(PartialEq, Eq)]
+struct Signed {
     event: Event,
     id: EventId,
     bytes: Vec<u8>,
@@ -122,7 +128,7 @@ impl SignedEvent {
         if bytes.len() > MAX_EVENT {
             return Err(WireError::TooLarge { what: WHAT, size: bytes.len(), limit: MAX_EVENT });
         }
-        Ok(Self { event, id: Hash(cose::eddsa_id(Domain::Event, &payload)), bytes })
+        Ok(Self(Arc::new(Signed { event, id: Hash(cose::eddsa_id(Domain::Event, &payload)), bytes })))
     }
 
     /// Reads an event and refuses every form but the canonical one.
@@ -132,31 +138,31 @@ impl SignedEvent {
         }
         let envelope = Sign1::read_eddsa(Domain::Event, bytes)?;
         let event = codec::decode_versioned(WHAT, envelope.payload)?;
-        Ok(Self { event, id: Hash(envelope.id(Domain::Event)), bytes: bytes.to_vec() })
+        Ok(Self(Arc::new(Signed { event, id: Hash(envelope.id(Domain::Event)), bytes: bytes.to_vec() })))
     }
 
     /// Checks the signature, strictly.
     pub fn verify(&self, key: &Ed25519Key) -> Result<(), WireError> {
-        Sign1::read_eddsa(Domain::Event, &self.bytes)?.verify_eddsa(Domain::Event, key)
+        Sign1::read_eddsa(Domain::Event, &self.0.bytes)?.verify_eddsa(Domain::Event, key)
     }
 
     pub fn event(&self) -> &Event {
-        &self.event
+        &self.0.event
     }
 
     /// SHA-256 of the Sig_structure: the event's name, whatever signature it carries.
     pub fn id(&self) -> EventId {
-        self.id
+        self.0.id
     }
 
     /// What stands in the log.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 }
 
 impl fmt::Debug for SignedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SignedEvent").field(&self.id).field(&self.event).finish()
+        f.debug_tuple("SignedEvent").field(&self.0.id).field(&self.0.event).finish()
     }
 }

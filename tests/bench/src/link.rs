@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use waybill_link::{Inbox, Link, LinkMetrics, Settings};
 
 use crate::broker::{Authority, Mosquitto};
 use crate::report::Report;
 use crate::sample::Samples;
-use ends::{Carrier, Pair, Seller};
+use ends::Pair;
 
 /// As much as an address weighs.
 const PAYLOAD: usize = 1024;
@@ -38,12 +38,13 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let mut seller = end(&authority, (broker.sellers, pair.seller_uid(), pair.to_seller()), &stop).await?;
-    let mut carrier = end(&authority, (broker.carriers, pair.carrier_uid(), pair.to_carrier()), &stop).await?;
+    let carrier = end(&authority, (broker.carriers, pair.carrier_uid(), pair.to_carrier()), &stop).await?;
+    let mut carrier = Some(carrier);
     let (mut plain, mut ceiling, mut sealed, mut lost) =
         (Samples::default(), Samples::default(), Samples::default(), 0);
     // In turn: others may be at work on this machine.
     for _ in 0..ROUNDS {
-        plain.push(plainly(&pair, &seller.0, &mut carrier.1).await?);
+        plain.push(plainly(&pair, &seller.0, &mut carrier.as_mut().context("the carrier is gone")?.1).await?);
         let alone = Arc::clone(&pair);
         ceiling.push(tokio::task::spawn_blocking(move || cryptography(&alone)).await?);
         let (rate, missing) = sealed_and_answered(&pair, &mut seller, &mut carrier).await?;
@@ -131,14 +132,14 @@ fn cryptography(pair: &Pair) -> f64 {
 }
 
 /// Messages a second, and how many were not answered.
-async fn sealed_and_answered(pair: &Pair, seller: &mut End, carrier: &mut End) -> Result<(f64, usize)> {
+async fn sealed_and_answered(pair: &Arc<Pair>, seller: &mut End, carrier: &mut Option<End>) -> Result<(f64, usize)> {
     let start = Instant::now();
     let (answered, took) = talk(pair, seller, carrier, MESSAGES, |_| start).await?;
     Ok((MESSAGES as f64 / took.as_secs_f64(), MESSAGES - answered.len()))
 }
 
 /// Milliseconds from when each message was due until its answer was opened, however late it left.
-async fn steadily(pair: &Pair, seller: &mut End, carrier: &mut End) -> Result<(Samples, usize)> {
+async fn steadily(pair: &Arc<Pair>, seller: &mut End, carrier: &mut Option<End>) -> Result<(Samples, usize)> {
     let (count, start) = (STEADY * SECONDS, Instant::now() + Duration::from_millis(10));
     let due = move |number: usize| start + Duration::from_secs_f64(number as f64 / STEADY as f64);
     let (answered, _) = talk(pair, seller, carrier, count, due).await?;
@@ -146,20 +147,21 @@ async fn steadily(pair: &Pair, seller: &mut End, carrier: &mut End) -> Result<(S
     Ok((answered.into_iter().map(|(number, at)| (at - due(number)).as_secs_f64() * 1000.0).collect(), late))
 }
 
-/// Sends `count` messages, each when it is due and there is room, until all are answered or patience ends.
+/// Sends `count` messages, each when it is due and there is room, until all are answered or patience ends. The carrier is a task of its
+/// own, as it is a process of its own.
 async fn talk(
-    pair: &Pair,
+    pair: &Arc<Pair>,
     seller: &mut End,
-    carrier: &mut End,
+    carrier: &mut Option<End>,
     count: usize,
     due: impl Fn(usize) -> Instant,
 ) -> Result<(Vec<(usize, Instant)>, Duration)> {
-    let (mut sayer, mut answerer): (Seller<'_>, Carrier<'_>) = (pair.seller(3), pair.carrier(4));
-    let ((down, ups), (up, downs)) = (seller, carrier);
-    let begun = Instant::now();
-    let mut answered = Vec::with_capacity(count);
+    let (enough, over) = oneshot::channel();
+    let answering = tokio::spawn(answer(Arc::clone(pair), carrier.take().context("the carrier is gone")?, over));
+    let mut sayer = pair.seller(3);
+    let (down, ups) = seller;
+    let (begun, mut sent, mut answered) = (Instant::now(), 0, Vec::with_capacity(count));
     let asking = async {
-        let mut sent = 0;
         while answered.len() < count {
             let room = sent < count && sent - answered.len() < WINDOW;
             tokio::select! {
@@ -179,24 +181,28 @@ async fn talk(
         }
         anyhow::Ok(())
     };
-    let answering = async {
-        loop {
-            let message = downs.recv().await.context("the session ended")?;
-            let number = pair.number(&message.topic, &message.payload)?;
-            up.publish(&pair.up(number), answerer.answers(number, &message.payload)).await?;
-        }
-        #[allow(unreachable_code, reason = "says what the block would answer")]
-        anyhow::Ok(())
-    };
-    let both = async {
-        tokio::select! {
-            ended = asking => ended,
-            ended = answering => ended,
-        }
-    };
-    match tokio::time::timeout(PATIENCE + Duration::from_secs(SECONDS as u64), both).await {
+    match tokio::time::timeout(PATIENCE + Duration::from_secs(SECONDS as u64), asking).await {
         Ok(ended) => ended?,
         Err(_) => println!("  {} of {count} answered", answered.len()),
     }
-    Ok((answered, begun.elapsed()))
+    let took = begun.elapsed();
+    drop(enough);
+    *carrier = Some(answering.await??);
+    Ok((answered, took))
+}
+
+/// Answers whatever comes until it is over.
+async fn answer(pair: Arc<Pair>, (up, mut downs): End, mut over: oneshot::Receiver<()>) -> Result<End> {
+    let mut answerer = pair.carrier(4);
+    loop {
+        tokio::select! {
+            _ = &mut over => break,
+            message = downs.recv() => {
+                let message = message.context("the session ended")?;
+                let number = pair.number(&message.topic, &message.payload)?;
+                up.publish(&pair.up(number), answerer.answers(number, &message.payload)).await?;
+            }
+        }
+    }
+    Ok((up, downs))
 }

@@ -207,11 +207,12 @@ impl Case {
     }
 
     fn react(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let may_write = !self.writing && self.write.is_due(now);
+        let (may_write, mut opens) = (!self.writing && self.write.is_due(now), None);
         let Some(facts) = &self.facts else { return };
         if may_write {
             let (events, unsigned) = self.due_events(facts, now);
             if !events.is_empty() {
+                opens = events.iter().find_map(opened).filter(|(stage, _)| facts.log.state().due() == Some(*stage));
                 let (delivery, log) = (Arc::clone(&facts.delivery), Box::new(facts.log.clone()));
                 effects.push(Effect::Append { delivery, log, events });
                 self.writing = true;
@@ -221,6 +222,9 @@ impl Case {
         }
         if self.address.retry.is_due(now) {
             self.ask_for_address(effects);
+            if let Some((stage, released)) = opens {
+                self.fetch(stage, released, effects);
+            }
         }
         self.look_up(now, effects);
         self.tell(now, effects);
@@ -312,6 +316,14 @@ impl Case {
     /// Whether the carrier has the label since it lost what it had, by this event.
     pub(super) fn is_labelled(&self, rekeyed: &EventId) -> bool {
         self.heard.labelled == Some(*rekeyed)
+    }
+}
+
+/// Which part of the address this event opens.
+fn opened(event: &SignedEvent) -> Option<(Stage, EventId)> {
+    match event.event().fact {
+        Fact::Released { stage, .. } => Some((stage, event.id())),
+        _ => None,
     }
 }
 

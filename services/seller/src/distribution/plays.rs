@@ -21,6 +21,7 @@ use super::facts::{CarrierFacts, Facts, Found, Lost, OrderData, SellerFacts};
 use super::say::What;
 use super::watched::is_of_a_forerunner;
 use crate::keys::Keys;
+use crate::source::FetchError;
 use crate::token::Tokens;
 
 #[path = "../../../cluster/tests/server/domain.rs"]
@@ -69,6 +70,35 @@ fn a_part_leaves_only_after_its_release_was_written_and_it_was_read() {
     assert_eq!((out.what, out.about), (What::Part(Stage::Country), *released));
     let (_, _, to) = case.message(&out, NOW).unwrap();
     assert_eq!(to, Recipient::Attempt(play.attempt_key.public()));
+}
+
+/// D-42: what is due may be read while its release is being written; it still leaves only after it.
+#[test]
+fn a_part_that_is_due_is_read_ahead_and_not_sent_before_its_release_was_written() {
+    for fails in [false, true] {
+        let mut play = Play::new();
+        let (mut case, _) = play.country_is_out();
+        let commitment = play.log.state().commitments().unwrap().country;
+        let posted = Fact::Posted { stage: Stage::Country, commitment };
+        let event = play.log.sign(&play.carrier.signer, posted, NOW).unwrap();
+        play.log = with(play.log.clone(), &[event]);
+        let effects = case.on(Input::Known(Box::new(play.facts())), play.now(0));
+        let [Effect::Append { log, events, .. }, Effect::Fetch { stage: Stage::PostalCode, released, .. }] =
+            &effects[..]
+        else {
+            panic!("{effects:?}")
+        };
+        assert_eq!(*released, events[0].id());
+        let part = play.order().order.part(Stage::PostalCode);
+        let answer = if fails { Err(FetchError::Unreachable) } else { Ok(part) };
+        case.on(Input::Fetched(*released, answer), play.now(0));
+        assert!(!matches!(case.outstanding(NOW).map(|out| out.what), Some(What::Part(Stage::PostalCode))));
+        play.log = with((**log).clone(), events);
+        let again = case.on(Input::Written(Box::new(play.facts())), play.now(0));
+        assert_eq!(matches!(again[..], [Effect::Fetch { .. }]), fails, "{again:?}");
+        let sent = case.outstanding(NOW).map(|out| out.what) == Some(What::Part(Stage::PostalCode));
+        assert_ne!(sent, fails, "what could not be read ahead is read again, at once");
+    }
 }
 
 #[test]

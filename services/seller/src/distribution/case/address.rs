@@ -3,7 +3,7 @@
 //! An order system that answers now this and now that must not fill the log: another address than the one committed to is
 //! believed once it was read twice in a row.
 
-use waybill_protocol::{EventId, Order, Part};
+use waybill_protocol::{EventId, Order, Part, Stage};
 
 use super::retry::Retry;
 use super::{Case, Effect, Now};
@@ -87,6 +87,8 @@ impl Case {
         self.address.fetching.take_if(|fetching| *fetching == released);
         let part = match part {
             Ok(part) => part,
+            // Read ahead, and somebody else's view of the log was older: it is read again once it is open.
+            Err(_) if self.open() != Some(released) => return,
             Err(error) => return self.address.failed(error, now),
         };
         self.address.trouble = None;
@@ -99,6 +101,10 @@ impl Case {
             self.address.read = None;
             self.address.retry.failed(now);
         }
+    }
+
+    fn open(&self) -> Option<EventId> {
+        self.facts.as_deref()?.log.state().unanswered().map(|(_, released)| released)
     }
 
     pub(super) fn order_read(&mut self, order: Result<Order, FetchError>, now: Now) {
@@ -139,12 +145,17 @@ impl Case {
             effects.push(Effect::Read { upc: upc.clone() });
             self.address.reading = true;
         }
-        if let Some((stage, released)) = state.unanswered()
-            && self.part(&released).is_none()
-            && self.address.fetching != Some(released)
-            && self.order().is_some()
-        {
-            effects.push(Effect::Fetch { upc: upc.clone(), stage, released });
+        if let Some((stage, released)) = state.unanswered() {
+            self.fetch(stage, released, effects);
+        }
+    }
+
+    /// Reads the part that this event opens; where it is due already, while the event is still being written. It is not sent before
+    /// it is open.
+    pub(super) fn fetch(&mut self, stage: Stage, released: EventId, effects: &mut Vec<Effect>) {
+        let Some(facts) = &self.facts else { return };
+        if self.part(&released).is_none() && self.address.fetching != Some(released) && self.order().is_some() {
+            effects.push(Effect::Fetch { upc: facts.delivery.spec.upc.clone(), stage, released });
             self.address.fetching = Some(released);
         }
     }
