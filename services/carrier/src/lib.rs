@@ -167,8 +167,7 @@ async fn assemble(
     let carriers = Participants::follow(client.clone(), namespace, trust.clone(), revocations);
     let agents = Verifier::new(tokens::AGENT, tokens::agent_keys(carriers.clone(), trust.clone()));
     let deliveries = Deliveries::follow(client.clone(), namespace, None);
-    let (namespace, logs, reviews) = (namespace.clone(), logs::Logs::default(), Reviews::new(client, AUDIENCE));
-    let (namespace, logs) = (namespace.clone(), Logs::within(LOGS));
+    let (namespace, logs, reviews) = (namespace.clone(), Logs::within(LOGS), Reviews::new(client, AUDIENCE));
     Ok(Arc::new(Shared {
         namespace,
         reviews,
