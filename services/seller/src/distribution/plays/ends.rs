@@ -204,6 +204,6 @@ fn an_order_system_is_asked_until_it_has_no_such_order() {
     assert!(case.order().is_none(), "what it still says is not kept");
     let effects = case.on(Input::Later, play.now(60_000));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Read { .. })), "{effects:?}");
-    let (_, events) = appended(&case.on(Input::Read(Err(crate::source::FetchError::Unknown)), play.now(60_000)));
+    let (_, events) = appended(&case.on(Input::Read(Err(FetchError::Unknown)), play.now(60_000)));
     assert_eq!(kinds(&events), ["Forgotten"]);
 }
