@@ -410,8 +410,13 @@ impl Play {
 
 /// The one write among the effects.
 fn appended(effects: &[Effect]) -> (Log, Vec<SignedEvent>) {
-    let [Effect::Append { log, events, .. }] = effects else { panic!("not one write: {effects:?}") };
-    ((**log).clone(), events.clone())
+    let mut writes = effects.iter().filter_map(|effect| match effect {
+        Effect::Append { log, events, .. } => Some(((**log).clone(), events.clone())),
+        _ => None,
+    });
+    let (one, more) = (writes.next(), writes.next());
+    assert!(more.is_none(), "more than one write: {effects:?}");
+    one.unwrap_or_else(|| panic!("no write: {effects:?}"))
 }
 
 fn with(mut log: Log, events: &[SignedEvent]) -> Log {

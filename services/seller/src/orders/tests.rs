@@ -50,7 +50,7 @@ fn d70_a_long_name_just_works() {
 
 #[test]
 fn each_missing_or_empty_field_is_named() {
-    for field in FIELDS.into_iter().filter(|field| *field != "salt") {
+    for field in FIELDS.into_iter().filter(|field| !["email", "salt"].contains(field)) {
         let mut value: serde_json::Value = serde_json::from_str(JSON).unwrap();
         value[field] = "  ".into();
         assert_eq!(parse(value.to_string().as_bytes()), Err(Malformed::Empty(field)));
