@@ -119,7 +119,8 @@ pub fn host_and_port(url: &str) -> Option<(&str, u16)> {
 
 /// Whether a host may be told anything: by its name, on any port or on the one that stands beside it. Asked by whoever sends.
 pub fn host_is_allowed(host: &str, port: u16, allowed: &[String]) -> bool {
-    allowed.iter().map(|one| one.trim()).any(|one| match one.split_once(':') {
+    let mut named = allowed.iter().map(|one| one.trim()).filter(|one| !one.is_empty());
+    named.any(|one| match one.split_once(':') {
         Some((name, only)) => name.eq_ignore_ascii_case(host) && only.parse() == Ok(port),
         None => one.eq_ignore_ascii_case(host),
     })

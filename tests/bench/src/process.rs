@@ -31,8 +31,13 @@ impl Process {
         let tasks = fs::read_dir(&folder).with_context(|| format!("process {} went away", self.0))?;
         let mut sum = Duration::ZERO;
         for task in tasks {
-            let text = fs::read_to_string(task?.path().join("schedstat")).context("this kernel keeps no schedstat")?;
-            sum += scheduled(&text).context("failed to read schedstat")?;
+            let task = task?.path();
+            match fs::read_to_string(task.join("schedstat")) {
+                Ok(text) => sum += scheduled(&text).context("failed to read schedstat")?,
+                // It ended since the folder was read.
+                Err(_) if !task.exists() => {}
+                Err(error) => return Err(error).context("this kernel keeps no schedstat"),
+            }
         }
         Ok(sum)
     }
