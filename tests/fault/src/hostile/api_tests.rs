@@ -109,8 +109,8 @@ fn is_justified(log: &Log) -> bool {
 async fn scene(namespace: Namespace) -> (World, HostileApi) {
     cluster::define(&namespace.client).await;
     let mut carriers = Lie::ALL.map(|lie| Character::plain(&format!("truck-{}", lie as usize))).to_vec();
-    // And one that takes its time.
-    carriers.push(Character { pace: "5s", ..Character::plain("slow") });
+    // And one that takes its time: more than all that another one costs whose word is withheld.
+    carriers.push(Character { pace: "30s", ..Character::plain("slow") });
     let mut world = World::prepare(namespace, &Setting { sellers: 1, carriers }).await;
     let upcs = Lie::ALL.map(upc);
     world.orders(&upcs.each_ref().map(String::as_str)).await;
