@@ -7,7 +7,7 @@ use waybill_e2e::in_namespace;
 use crate::cast::{Cast, forbidden};
 
 const OWN_CONDITION: &str =
-    "the seller's service writes the condition OrdersAvailable of its own Seller and nothing else";
+    "the seller's service writes the conditions OrdersAvailable and NotificationsDelivered of its own Seller";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_says_whom_to_trust_and_nobody_else() {
@@ -34,7 +34,7 @@ async fn the_operator_says_whom_to_trust_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sellers_service_writes_its_one_condition_and_nothing_else() {
+async fn a_sellers_service_writes_its_own_conditions_and_nothing_else() {
     in_namespace("one-condition", &[], |namespace| async move {
         let cast = Cast::assemble(&namespace).await;
         cast.participants().await;
@@ -54,7 +54,8 @@ async fn a_sellers_service_writes_its_one_condition_and_nothing_else() {
             forbidden(cast.write_status::<Seller>(&cast.seller, "acme", status).await, OWN_CONDITION);
         }
         forbidden(orders(&["OrdersAvailable", "WorkloadReady"]).await, OWN_CONDITION);
-        orders(&[]).await.expect("its own condition, taken back");
+        orders(&["OrdersAvailable", "NotificationsDelivered"]).await.expect("whether those it tells are told");
+        orders(&[]).await.expect("its own conditions, taken back");
     })
     .await;
 }
