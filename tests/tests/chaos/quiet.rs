@@ -52,7 +52,12 @@ async fn a_delivery_that_cannot_be_read_stops_nobody_and_can_be_deleted() {
         wait_condition::<Delivery>(&namespace, "bad", "Ready", "True", None).await;
         let _alone = OPERATOR.lock().await;
         let process = operator::pid().await;
-        hand::write(&namespace, "bad", json!({"finishedAt": "2026-12-01T09:00:00+99:99"})).await;
+        let there = namespace.api::<Delivery>().get("bad").await.expect("it can still be read");
+        let mut conditions = json!(there.status.expect("a status").conditions);
+        let broken = json!({"type": "Hindered", "status": "True", "reason": "OrderUnknown", "message": "",
+                            "lastTransitionTime": "2026-12-01T09:00:00+99:99"});
+        conditions.as_array_mut().expect("a list").push(broken);
+        hand::write(&namespace, "bad", json!({"conditions": conditions})).await;
         namespace.api::<Delivery>().get("bad").await.expect_err("this type cannot read it");
         apply::<Delivery>(&namespace, &delivery("good", "shop", "van")).await.expect("a Delivery");
         wait_condition::<Delivery>(&namespace, "good", "Ready", "True", None).await;
