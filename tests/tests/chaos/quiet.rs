@@ -54,7 +54,7 @@ async fn a_delivery_that_cannot_be_read_stops_nobody_and_can_be_deleted() {
         let process = operator::pid().await;
         let there = namespace.api::<Delivery>().get("bad").await.expect("it can still be read");
         let mut conditions = json!(there.status.expect("a status").conditions);
-        let broken = json!({"type": "Hindered", "status": "True", "reason": "OrderUnknown", "message": "",
+        let broken = json!({"type": "Proven", "status": "True", "reason": "Delivered", "message": "",
                             "lastTransitionTime": "2026-12-01T09:00:00+99:99"});
         conditions.as_array_mut().expect("a list").push(broken);
         hand::write(&namespace, "bad", json!({"conditions": conditions})).await;
