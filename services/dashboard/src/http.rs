@@ -18,7 +18,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 use crate::service::Service;
-use crate::{assets, checker, track};
+use crate::{assets, track};
 
 pub(crate) use headers::{around, quiet};
 
@@ -36,7 +36,6 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/d/{namespace}/{name}/photos/{hash}/small", get(photos::small))
         .route("/assets/{name}", get(assets::get))
         .merge(track::router())
-        .merge(checker::router())
         .layer(from_fn(headers::same_site))
         .with_state(service)
 }

@@ -1,11 +1,11 @@
 //! Who is logged in: one-time codes and sessions, in memory only. Whoever restarts the board logs everybody out and loses nothing
 //! else (D-60).
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::UserInfo;
+
+use crate::timed::Timed;
 
 /// How long a session lasts.
 pub(crate) const LIFE: Duration = Duration::from_secs(8 * 3600);
@@ -28,10 +28,16 @@ impl Session {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sessions {
-    codes: Timed,
-    sessions: Timed,
+    codes: Timed<UserInfo>,
+    sessions: Timed<UserInfo>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { codes: Timed::new(MOST), sessions: Timed::new(MOST) }
+    }
 }
 
 impl Sessions {
@@ -61,42 +67,6 @@ impl Sessions {
     }
 }
 
-/// Users under names nobody can guess, each until its time.
-#[derive(Debug, Default)]
-struct Timed(Mutex<HashMap<String, (Instant, UserInfo)>>);
-
-impl Timed {
-    fn put(&self, user: UserInfo, life: Duration) -> String {
-        let id = hex::encode(rand::random::<[u8; 32]>());
-        let (now, mut known) = (Instant::now(), self.known());
-        if known.len() >= MOST {
-            known.retain(|_, (end, _)| *end > now);
-        }
-        // Still full: whoever would leave first leaves now.
-        if known.len() >= MOST
-            && let Some(first) = known.iter().min_by_key(|(_, (end, _))| *end).map(|(id, _)| id.clone())
-        {
-            known.remove(&first);
-        }
-        known.insert(id.clone(), (now + life, user));
-        id
-    }
-
-    fn get(&self, id: &str) -> Option<UserInfo> {
-        let known = self.known();
-        known.get(id).filter(|(end, _)| *end > Instant::now()).map(|(_, user)| user.clone())
-    }
-
-    fn take(&self, id: &str) -> Option<UserInfo> {
-        let (end, user) = self.known().remove(id)?;
-        (end > Instant::now()).then_some(user)
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, UserInfo)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,15 +86,5 @@ mod tests {
         assert!(sessions.find(&code).is_none(), "a code is no session");
         sessions.end(&id);
         assert!(sessions.find(&id).is_none());
-    }
-
-    #[test]
-    fn what_is_over_opens_nothing_and_a_full_house_sends_the_first_home() {
-        let timed = Timed::default();
-        let over = timed.put(user("ann"), Duration::ZERO);
-        assert!(timed.get(&over).is_none() && timed.take(&over).is_none());
-        let first = timed.put(user("bob"), Duration::from_secs(1));
-        let ids: Vec<String> = (0..MOST).map(|_| timed.put(user("cy"), LIFE)).collect();
-        assert!(timed.get(&first).is_none() && timed.get(&ids[0]).is_some());
     }
 }

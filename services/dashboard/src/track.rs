@@ -11,20 +11,17 @@ mod view;
 mod visit;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use waybill_chassis::problem::{Checked, Kind, Problem, generic};
 
 use crate::http::access::cookie;
-use crate::http::photos::{limited, parts};
+use crate::http::photos::{attached, is_hash, picture};
 use crate::http::quiet;
 use crate::page::{self, Chrome, qr};
 use crate::service::Service;
@@ -79,11 +76,16 @@ fn entrance(refused: Option<&'static str>) -> Response {
 
 /// A link that worked once.
 fn closed(service: &Service, headers: &HeaderMap) -> Response {
+    let mut page = entrance(Some(visit::ENDED));
+    page.headers_mut().insert(header::SET_COOKIE, end(service, headers));
+    page
+}
+
+/// Ends the visit; the answer takes its cookie back.
+fn end(service: &Service, headers: &HeaderMap) -> HeaderValue {
     service.visits.end(cookie(headers, COOKIE));
     let gone = format!("{COOKIE}=; Path=/track; Max-Age=0; HttpOnly; Secure; SameSite=Strict");
-    let mut page = entrance(Some(visit::ENDED));
-    page.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_str(&gone).expect("plain words"));
-    page
+    HeaderValue::from_str(&gone).expect("plain words")
 }
 
 /// A link, or what follows its `#`.
@@ -122,9 +124,8 @@ async fn enter(State(service): State<Service>, Checked(Form(brought)): Checked<F
 
 /// `POST /track/leave`: for a browser that is not one's own.
 async fn leave(State(service): State<Service>, headers: HeaderMap) -> Response {
-    service.visits.end(cookie(&headers, COOKIE));
-    let gone = format!("{COOKIE}=; Path=/track; Max-Age=0; HttpOnly; Secure; SameSite=Strict");
-    (quiet(), [("clear-site-data", "\"cache\"")], [(header::SET_COOKIE, gone)], Redirect::to("/track")).into_response()
+    let gone = [(header::SET_COOKIE, end(&service, &headers))];
+    (quiet(), [("clear-site-data", "\"cache\"")], gone, Redirect::to("/track")).into_response()
 }
 
 /// `GET /track/code`: the recipient's code, to show or to print.
@@ -146,20 +147,12 @@ async fn photo(State(service): State<Service>, headers: HeaderMap, hash: Checked
     let away = || Problem::new(PHOTO_AWAY, "There is no such picture of this parcel, or it was erased.");
     let Checked(Path(hash)) = hash;
     let visit = service.visits.find(cookie(&headers, COOKIE)).ok_or_else(away)?;
-    if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !is_hash(&hash) {
         return Err(away());
     }
     let path = format!("/api/shipment/{}/photos/{hash}", visit.upc);
     let answer = visit.ask(&service, Method::GET, &path).await.map_err(problem)?.ok_or_else(away)?;
-    let media = match answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
-        Some("image/jpeg") => "image/jpeg",
-        Some("image/png") => "image/png",
-        _ => return Err(away()),
-    };
-    let bytes: Bytes = limited(answer).await.ok_or_else(away)?;
-    if hex::encode(Sha256::digest(&bytes)) != hash {
-        return Err(away());
-    }
+    let (bytes, media) = picture(answer, &hash).await.ok_or_else(away)?;
     Ok((quiet(), [(header::CONTENT_TYPE, media)], bytes).into_response())
 }
 
@@ -169,9 +162,7 @@ async fn bundle(State(service): State<Service>, headers: HeaderMap) -> Answer {
     let visit = service.visits.find(cookie(&headers, COOKIE)).ok_or_else(away)?;
     let path = format!("/api/shipment/{}/bundle", visit.upc);
     let answer = visit.ask(&service, Method::GET, &path).await.map_err(problem)?.ok_or_else(away)?;
-    let file = format!("attachment; filename=\"{}.waybill.zip\"", visit.upc);
-    let about = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, file)];
-    Ok((quiet(), about, Body::from_stream(parts(answer))).into_response())
+    Ok((quiet(), attached(&visit.upc, answer)).into_response())
 }
 
 /// What a page cannot show, as a problem.

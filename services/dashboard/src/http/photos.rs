@@ -7,15 +7,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::stream;
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 use waybill_chassis::problem::{Checked, Kind, Problem};
 use waybill_chassis::telemetry::report;
 
 use super::access::{Viewer, row};
+use crate::feed::row::Row;
 use crate::service::{Service, Shared};
-use crate::session::Session;
 
 const PHOTO_AWAY: Kind =
     Kind { slug: "photo-unavailable", title: "The picture is not here", status: StatusCode::NOT_FOUND };
@@ -36,9 +36,10 @@ type Named = (String, String, String);
 pub(super) async fn whole(
     State(service): State<Service>,
     Viewer(viewer): Viewer,
-    Checked(Path(named)): Checked<Path<Named>>,
+    Checked(Path((namespace, name, hash))): Checked<Path<Named>>,
 ) -> Result<Response, Problem> {
-    let (bytes, media) = photo(&service, &viewer, &named).await?;
+    let row = row(&service, &viewer, (&namespace, &name)).await?;
+    let (bytes, media) = photo(&service, &row, &hash).await?;
     Ok((kept(), [(header::CONTENT_TYPE, HeaderValue::from_static(media))], bytes).into_response())
 }
 
@@ -46,16 +47,15 @@ pub(super) async fn whole(
 pub(super) async fn small(
     State(service): State<Service>,
     Viewer(viewer): Viewer,
-    Checked(Path(named)): Checked<Path<Named>>,
+    Checked(Path((namespace, name, hash))): Checked<Path<Named>>,
 ) -> Result<Response, Problem> {
-    let (namespace, name, hash) = &named;
     // The right first: what is remembered is not for everybody.
-    row(&service, &viewer, (namespace, name)).await?;
+    let row = row(&service, &viewer, (&namespace, &name)).await?;
     let key = format!("{namespace}/{name}/{hash}");
     let drawn = match service.thumbs.find(&key) {
         Some(drawn) => drawn,
         None => {
-            let (bytes, _) = photo(&service, &viewer, &named).await?;
+            let (bytes, _) = photo(&service, &row, &hash).await?;
             let drawn = service.thumbs.draw(key, bytes).await;
             drawn.ok_or_else(|| Problem::new(PHOTO_AWAY, "The picture cannot be read."))?
         }
@@ -68,32 +68,36 @@ fn kept() -> [(header::HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"))]
 }
 
-async fn photo(
-    service: &Shared,
-    viewer: &Session,
-    (namespace, name, hash): &Named,
-) -> Result<(Bytes, &'static str), Problem> {
+async fn photo(service: &Shared, row: &Row, hash: &str) -> Result<(Bytes, &'static str), Problem> {
     let away = || Problem::new(PHOTO_AWAY, "There is no such picture of this delivery, or it was erased.");
-    if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !is_hash(hash) {
         return Err(away());
     }
-    let row = row(service, viewer, (namespace, name)).await?;
-    let answer = ask(service, namespace, &format!("/api/shipment/{}/photos/{hash}", row.upc)).await?;
-    let answer = answer.ok_or_else(away)?;
+    let answer = ask(service, &row.namespace, &format!("/api/shipment/{}/photos/{hash}", row.upc)).await?;
+    picture(answer.ok_or_else(away)?, hash).await.ok_or_else(away)
+}
+
+/// Whether this may be the name of a picture; only what may is put into a path.
+pub(crate) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The picture of this hash, whoever sent it, and what kind it is; `None` for anything else.
+pub(crate) async fn picture(answer: reqwest::Response, hash: &str) -> Option<(Bytes, &'static str)> {
     let media = match answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
         Some("image/jpeg") => "image/jpeg",
         Some("image/png") => "image/png",
-        _ => return Err(away()),
+        _ => return None,
     };
-    let bytes = limited(answer).await.ok_or_else(away)?;
-    if hex::encode(Sha256::digest(&bytes)) != *hash {
+    let bytes = limited(answer).await?;
+    if hex::encode(Sha256::digest(&bytes)) != hash {
         tracing::warn!("refused a picture: it is not the one its hash names");
-        return Err(away());
+        return None;
     }
-    Ok((bytes, media))
+    Some((bytes, media))
 }
 
-pub(crate) async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
+async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.ok()? {
         if bytes.len() + part.len() > MAX_PHOTO {
@@ -104,7 +108,7 @@ pub(crate) async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
     Some(bytes.into())
 }
 
-/// `GET …/bundle`: passed on as it comes.
+/// `GET …/bundle`
 pub(super) async fn bundle(
     State(service): State<Service>,
     Viewer(viewer): Viewer,
@@ -113,13 +117,17 @@ pub(super) async fn bundle(
     let row = row(&service, &viewer, (&namespace, &name)).await?;
     let answer = ask(&service, &namespace, &format!("/api/shipment/{}/bundle", row.upc)).await?;
     let answer = answer.ok_or_else(|| Problem::new(BUNDLE_AWAY, "There is no proof bundle of this delivery yet."))?;
-    let file = format!("attachment; filename=\"{}.waybill.zip\"", row.upc);
-    let about = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, file)];
-    Ok((about, Body::from_stream(parts(answer))).into_response())
+    Ok(attached(&row.upc, answer))
 }
 
-pub(crate) fn parts(answer: reqwest::Response) -> impl Stream<Item = Result<Bytes, reqwest::Error>> {
-    stream::try_unfold(answer, |mut answer| async { Ok(answer.chunk().await?.map(|part| (part, answer))) })
+/// A bundle as a file, passed on as it comes.
+pub(crate) fn attached(upc: &str, answer: reqwest::Response) -> Response {
+    let file = format!("attachment; filename=\"{upc}.waybill.zip\"");
+    let about = [(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, file)];
+    let parts = stream::try_unfold(answer, |mut answer| async {
+        Ok::<_, reqwest::Error>(answer.chunk().await?.map(|part| (part, answer)))
+    });
+    (about, Body::from_stream(parts)).into_response()
 }
 
 /// `None`: the Carrier API has none, or does not give it.

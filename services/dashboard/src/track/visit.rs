@@ -1,9 +1,8 @@
 //! Somebody with a link, as long as it works: a cookie names the visit, the visit holds link and view token, both in memory alone.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
@@ -13,6 +12,7 @@ use waybill_chassis::telemetry::report;
 
 use super::view::{Position, Shipment};
 use crate::service::{Service, Shared};
+use crate::timed::Timed;
 
 pub(super) const COOKIE: &str = "wb_track";
 /// How long a visit lasts without the link being opened again.
@@ -72,38 +72,26 @@ struct Granted {
 }
 
 /// All that are open.
-#[derive(Debug, Default)]
-pub(crate) struct Visits(Mutex<HashMap<String, (Instant, Arc<Visit>)>>);
+#[derive(Debug)]
+pub(crate) struct Visits(Timed<Arc<Visit>>);
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self(Timed::new(MOST))
+    }
+}
 
 impl Visits {
     pub(super) fn keep(&self, visit: Visit) -> String {
-        let id = hex::encode(rand::random::<[u8; 32]>());
-        let (now, mut known) = (Instant::now(), self.known());
-        if known.len() >= MOST {
-            known.retain(|_, (end, _)| *end > now);
-        }
-        if known.len() >= MOST
-            && let Some(first) = known.iter().min_by_key(|(_, (end, _))| *end).map(|(id, _)| id.clone())
-        {
-            known.remove(&first);
-        }
-        known.insert(id.clone(), (now + LIFE, Arc::new(visit)));
-        id
+        self.0.put(Arc::new(visit), LIFE)
     }
 
     pub(super) fn find(&self, id: Option<&str>) -> Option<Arc<Visit>> {
-        let known = self.known();
-        known.get(id?).filter(|(end, _)| *end > Instant::now()).map(|(_, visit)| Arc::clone(visit))
+        self.0.get(id?)
     }
 
     pub(super) fn end(&self, id: Option<&str>) {
-        if let Some(id) = id {
-            self.known().remove(id);
-        }
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<Visit>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        id.and_then(|id| self.0.take(id));
     }
 }
 
