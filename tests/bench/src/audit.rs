@@ -15,7 +15,8 @@ pub(crate) struct Write {
     /// With its subresource: `deliveries/status`.
     pub(crate) resource: String,
     pub(crate) namespace: String,
-    pub(crate) refused: bool,
+    /// The status it was refused with.
+    pub(crate) refused: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +69,7 @@ impl Write {
             verb: line.verb,
             resource: object.resource + &subresource,
             namespace: object.namespace,
-            refused: line.response_status.and_then(|answer| answer.code).is_some_and(|code| code >= 400),
+            refused: line.response_status.and_then(|answer| answer.code).filter(|code| *code >= 400),
         })
     }
 }
@@ -87,7 +88,7 @@ pub(crate) fn tally<'a>(writes: impl IntoIterator<Item = &'a Write>) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for write in writes {
         let who = write.user.rsplit(':').next().unwrap_or_default();
-        let refused = if write.refused { ", refused" } else { "" };
+        let refused = write.refused.map(|code| format!(", refused {code}")).unwrap_or_default();
         *counts.entry(format!("{who} {} {}{refused}", write.verb, write.resource)).or_default() += 1;
     }
     let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_write_carries_its_subresource_and_whose_it_is() {
         let write = Write::read(PATCH).unwrap();
-        assert_eq!((write.resource.as_str(), write.refused), ("deliveries/status", false));
+        assert_eq!((write.resource.as_str(), write.refused), ("deliveries/status", None));
         assert!(write.is_waybills());
         let theirs = Write { user: "system:serviceaccount:kube-system:replicaset-controller".into(), ..write.clone() };
         assert!(!theirs.is_waybills());
@@ -131,7 +132,7 @@ mod tests {
         let told = tally([&fine, &refused, &fine]);
         assert_eq!(
             told,
-            "waybill-operator patch deliveries/status 2 · waybill-operator patch deliveries/status, refused 1"
+            "waybill-operator patch deliveries/status 2 · waybill-operator patch deliveries/status, refused 409 1"
         );
         assert_eq!(tally([]), "none");
     }

@@ -67,7 +67,7 @@ async fn one_by_one(cast: &Cast, count: usize, report: &mut Report) -> Result<()
     let told: Vec<_> = legs.iter().map(|(leg, samples)| format!("{leg} {:.0}", samples.median())).collect();
     report.line("… p50 of each leg in ms, by the log", told.join(" · "));
     let writes = of_deliveries(cast, begun);
-    let each = writes.iter().filter(|write| !write.refused).count() as f64 / count as f64;
+    let each = writes.iter().filter(|write| write.refused.is_none()).count() as f64 / count as f64;
     report.at_most("writes of one delivery after the user's own", each, 9.0, "");
     report.line("… by whom", tally(&writes));
     Ok(())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use waybill_link::{Inbox, Link, LinkMetrics, Settings};
 
@@ -134,7 +134,7 @@ fn cryptography(pair: &Pair) -> f64 {
 /// Messages a second, and how many were not answered.
 async fn sealed_and_answered(pair: &Arc<Pair>, seller: &mut End, carrier: &mut Option<End>) -> Result<(f64, usize)> {
     let start = Instant::now();
-    let (answered, took) = talk(pair, seller, carrier, MESSAGES, |_| start).await?;
+    let (answered, took) = talk(pair, seller, carrier, MESSAGES, move |_| start).await?;
     Ok((MESSAGES as f64 / took.as_secs_f64(), MESSAGES - answered.len()))
 }
 
@@ -154,16 +154,17 @@ async fn talk(
     seller: &mut End,
     carrier: &mut Option<End>,
     count: usize,
-    due: impl Fn(usize) -> Instant,
+    due: impl Fn(usize) -> Instant + Send + 'static,
 ) -> Result<(Vec<(usize, Instant)>, Duration)> {
     let (enough, over) = oneshot::channel();
+    let mut ticks = metronome(count, due);
     let answering = tokio::spawn(answer(Arc::clone(pair), carrier.take().context("the carrier is gone")?, over));
     let mut sayer = pair.seller(3);
     let (down, ups) = seller;
     let (begun, mut sent, mut answered) = (Instant::now(), 0, Vec::with_capacity(count));
     let asking = async {
         while answered.len() < count {
-            let room = sent < count && sent - answered.len() < WINDOW;
+            let room = sent - answered.len() < WINDOW;
             tokio::select! {
                 biased;
                 message = ups.recv() => {
@@ -172,9 +173,9 @@ async fn talk(
                     ensure!(sayer.hears(number, &message.payload), "an answer to {number} does not open");
                     answered.push((number, Instant::now()));
                 }
-                () = tokio::time::sleep_until(due(sent).into()), if room => {
-                    let frame = sayer.says(sent);
-                    down.publish(&pair.down(sent), frame).await?;
+                Some(number) = ticks.recv(), if room => {
+                    let frame = sayer.says(number);
+                    down.publish(&pair.down(number), frame).await?;
                     sent += 1;
                 }
             }
@@ -189,6 +190,20 @@ async fn talk(
     drop(enough);
     *carrier = Some(answering.await??);
     Ok((answered, took))
+}
+
+/// Says each number when it is due. The runtime's own timers tick once a millisecond, which is as long as what is measured.
+fn metronome(count: usize, due: impl Fn(usize) -> Instant + Send + 'static) -> mpsc::UnboundedReceiver<usize> {
+    let (tick, ticks) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for number in 0..count {
+            std::thread::sleep(due(number).saturating_duration_since(Instant::now()));
+            if tick.send(number).is_err() {
+                return;
+            }
+        }
+    });
+    ticks
 }
 
 /// Answers whatever comes until it is over.

@@ -2,7 +2,9 @@
 //!
 //! Nothing here is a test: machines are noisy. A bar that is missed is printed as missed. Anything lost fails the run.
 
+mod accounts;
 mod audit;
+mod board;
 mod broker;
 mod certificates;
 mod cluster;
@@ -15,10 +17,14 @@ mod follow;
 mod journeys;
 mod link;
 mod process;
+mod proof;
 mod raw;
 mod reads;
 mod report;
 mod sample;
+#[path = "../../../services/proof/tests/bundle/world.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with tests, which need more of it")]
+mod sealed_parcel;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -80,11 +86,26 @@ enum Figure {
     Link,
     /// GETs with a token at both APIs beside a bare route.
     Reads,
+    /// A thousand viewers before the board while everything changes.
+    Board,
+    /// Proof bundles checked; needs no cluster.
+    Proof,
 }
 
 impl Figure {
-    const ALL: [Self; 7] =
-        [Self::Example, Self::Journeys, Self::Reads, Self::Deliveries, Self::Certificates, Self::Broker, Self::Link];
+    const ALL: [Self; 9] = [
+        Self::Example,
+        Self::Journeys,
+        Self::Reads,
+        Self::Board,
+        Self::Deliveries,
+        Self::Certificates,
+        Self::Broker,
+        Self::Link,
+        Self::Proof,
+    ];
+    /// These need no cluster.
+    const ALONE: [Self; 3] = [Self::Broker, Self::Link, Self::Proof];
 }
 
 impl std::fmt::Display for Figure {
@@ -118,7 +139,10 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     if asked(Figure::Link) {
         link::measure(report).await.context("the link's figures")?;
     }
-    if args.only.iter().all(|figure| [Figure::Broker, Figure::Link].contains(figure)) {
+    if asked(Figure::Proof) {
+        tokio::task::block_in_place(|| proof::measure(report)).context("the proof's figures")?;
+    }
+    if args.only.iter().all(|figure| Figure::ALONE.contains(figure)) {
         return Ok(());
     }
     let kubeconfig = args.kubeconfig.as_deref().context("no --kubeconfig")?;
@@ -131,6 +155,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if asked(Figure::Reads) {
         reads::measure(&setting, report).await.context("the reads' figures")?;
+    }
+    if asked(Figure::Board) {
+        board::measure(&setting, report).await.context("the board's figures")?;
     }
     if asked(Figure::Deliveries) {
         deliveries::measure(&setting, args.deliveries, args.idle, report).await.context("the Deliveries' figures")?;

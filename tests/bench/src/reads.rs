@@ -1,7 +1,8 @@
 //! GETs with a token at the Carrier API and the Seller API, beside a bare axum route behind the same TLS, in the same build.
 //!
 //! What is compared is how many requests a second of a server's own processor time serves: on a machine that runs the client too, the
-//! rate that a client sees says as much about the client. Both are told.
+//! rate that a client sees says as much about the client. Both are told. The bare route listens in the very network of the pod that it is
+//! compared with: what the kernel does for a pod's bytes is neither's merit.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,7 @@ use axum::{Json, Router};
 use axum_server::tls_rustls::RustlsConfig;
 use futures::future::try_join_all;
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -28,6 +28,7 @@ use waybill_chassis::jwt::{SigningKey, key_id};
 use waybill_crds::{Carrier, Delivery, Phase, Seller, Stage, annotation};
 use waybill_e2e::{node, objects, process as processes};
 
+use crate::accounts;
 use crate::cluster::{Setting, apply};
 use crate::process::Process;
 use crate::report::Report;
@@ -47,12 +48,11 @@ pub(crate) async fn measure(setting: &Setting, report: &mut Report) -> Result<()
     let namespace = &setting.example;
     let deliveries: Api<Delivery> = Api::namespaced(setting.client.clone(), namespace);
     on_its_way(setting, &deliveries).await?;
-    let bare = Bare::start().await?;
     let trust = published(setting).await?;
     let viewed = carrier_api(setting, &trust).await?;
-    compare("Carrier API, GET of a delivery", &viewed, &bare, report).await?;
+    compare("Carrier API, GET of a delivery", &viewed, report).await?;
     let part = seller_api(setting, &deliveries, &trust).await?;
-    compare("Seller API, GET of an open part", &part, &bare, report).await?;
+    compare("Seller API, GET of an open part", &part, report).await?;
     // What follows begins without it, wherever the parcel is.
     let abandon = Patch::Merge(json!({"metadata": {"annotations": {annotation::ABANDON: "measured"}}}));
     deliveries.patch("reads-1", &PatchParams::default(), &abandon).await?;
@@ -69,7 +69,8 @@ struct Target {
 }
 
 /// The rounds of both, in turn, so that whatever else goes on on this machine meets both.
-async fn compare(what: &str, target: &Target, bare: &Bare, report: &mut Report) -> Result<()> {
+async fn compare(what: &str, target: &Target, report: &mut Report) -> Result<()> {
+    let bare = Bare::beside(target.process).await?;
     let (mut own, mut others, mut ratios) = (Samples::default(), Samples::default(), Samples::default());
     for _ in 0..ROUNDS {
         let (rate, each) = round(&bare.target).await.context("the bare route")?;
@@ -127,13 +128,14 @@ async fn on_its_way(setting: &Setting, deliveries: &Api<Delivery>) -> Result<()>
     Ok(())
 }
 
-async fn published(setting: &Setting) -> Result<String> {
+/// The authorities of the example's namespace.
+pub(crate) async fn published(setting: &Setting) -> Result<String> {
     let maps: Api<ConfigMap> = Api::namespaced(setting.client.clone(), &setting.example);
     let data = maps.get("waybill-trust").await?.data.unwrap_or_default();
     data.get("ca.crt").cloned().context("no authorities are published")
 }
 
-/// A client that reaches this Service under its own name, and the process behind it.
+/// A client that reaches the process behind this Service under the Service's name.
 async fn service(
     setting: &Setting,
     name: &str,
@@ -141,11 +143,7 @@ async fn service(
     trust: &str,
     role: &str,
 ) -> Result<(Client, String, Process)> {
-    let services: Api<Service> = Api::namespaced(setting.client.clone(), &setting.example);
-    let address = services.get(name).await?.spec.and_then(|spec| spec.cluster_ip).context("no cluster address")?;
-    let at = node::forward(&address, port);
     let host = format!("{name}.{}.svc", setting.example);
-    let client = client(&host, at, trust)?;
     let own = |pid: &u32| {
         let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
         let says = |line: String| environment.split('\0').any(|one| one == line);
@@ -154,10 +152,21 @@ async fn service(
     };
     let pid =
         processes::find(&["waybill", role]).into_iter().find(own).with_context(|| format!("no {role} runs here"))?;
+    let at = node::forward(&address(pid)?, port);
+    let client = client(&host, at, trust)?;
     Ok((client, format!("https://{host}:{}", at.port()), Process(pid)))
 }
 
-fn client(host: &str, at: SocketAddr, trust: &str) -> Result<Client> {
+/// Its pod's address: the one in its network that is no loopback's.
+fn address(pid: u32) -> Result<String> {
+    let routes = std::fs::read_to_string(format!("/proc/{pid}/net/fib_trie"))?;
+    let lines: Vec<&str> = routes.lines().map(str::trim).collect();
+    let local = lines.windows(2).filter(|pair| pair[1] == "/32 host LOCAL");
+    let mut addresses = local.filter_map(|pair| pair[0].strip_prefix("|-- ")).filter(|one| !one.starts_with("127."));
+    addresses.next().map(str::to_owned).context("the pod has no address")
+}
+
+pub(crate) fn client(host: &str, at: SocketAddr, trust: &str) -> Result<Client> {
     let roots = Certificate::from_pem_bundle(trust.as_bytes())?;
     Ok(Client::builder().tls_certs_only(roots).resolve(host, at).no_proxy().http1_only().build()?)
 }
@@ -174,7 +183,8 @@ async fn carrier_api(setting: &Setting, trust: &str) -> Result<Target> {
     Ok(Target { client, url: format!("{url}/api/shipment/reads-1"), token, process })
 }
 
-async fn said(answer: reqwest::Response) -> Result<Value> {
+/// What was answered, unless it was a refusal.
+pub(crate) async fn said(answer: reqwest::Response) -> Result<Value> {
     let (status, text) = (answer.status(), answer.text().await?);
     ensure!(status.is_success(), "{status}: {text}");
     Ok(serde_json::from_str(&text)?)
@@ -182,22 +192,9 @@ async fn said(answer: reqwest::Response) -> Result<Value> {
 
 /// A token of an account that may get Deliveries.
 async fn granter(setting: &Setting) -> Result<String> {
-    let (client, namespace) = (&setting.client, &setting.example);
-    let meta = json!({"name": "bench-viewer"});
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta,
-                      "rules": [{"apiGroups": ["waybill.dev"], "resources": ["deliveries"], "verbs": ["get"]}]});
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "bench-viewer"},
-        "subjects": [{"kind": "ServiceAccount", "name": "bench-viewer", "namespace": namespace}]});
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta});
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    accounts.patch("bench-viewer", &apply(), &Patch::Apply(account)).await?;
-    Api::<Role>::namespaced(client.clone(), namespace).patch("bench-viewer", &apply(), &Patch::Apply(role)).await?;
-    Api::<RoleBinding>::namespaced(client.clone(), namespace)
-        .patch("bench-viewer", &apply(), &Patch::Apply(binding))
-        .await?;
+    let accounts = accounts::viewer(setting, &["get", "list"]).await?;
     let wish = TokenRequest::default();
-    let made = accounts.create_token_request("bench-viewer", &PostParams::default(), &wish).await?;
+    let made = accounts.create_token_request(accounts::VIEWER, &PostParams::default(), &wish).await?;
     Ok(made.status.context("no token")?.token)
 }
 
@@ -230,17 +227,20 @@ struct Bare {
 }
 
 impl Bare {
-    async fn start() -> Result<Self> {
+    /// In the network of this process.
+    async fn beside(other: Process) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let key = rcgen::KeyPair::generate()?;
         let certificate = rcgen::CertificateParams::new(vec!["bare.test".into()])?.self_signed(&key)?;
         std::fs::write(files.path().join("tls.crt"), certificate.pem())?;
         std::fs::write(files.path().join("tls.key"), key.serialize_pem())?;
-        let mut command = tokio::process::Command::new(std::env::current_exe()?);
+        // It becomes the program it starts: its number is the bare route's.
+        let mut command = tokio::process::Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", other.0)).arg(std::env::current_exe()?);
         let mut process = command.arg("--bare").arg(files.path()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let out = process.stdout.take().context("its output is piped")?;
         let line = BufReader::new(out).lines().next_line().await?.context("the bare route ended")?;
-        let at: SocketAddr = line.parse()?;
+        let at = node::forward(&address(other.0)?, line.parse::<SocketAddr>()?.port());
         let target = Target {
             client: client("bare.test", at, &certificate.pem())?,
             url: format!("https://bare.test:{}/", at.port()),
@@ -255,7 +255,7 @@ impl Bare {
 pub(crate) async fn serve_bare(files: &Path) -> Result<()> {
     let file = |name: &str| -> PathBuf { files.join(name) };
     let tls = RustlsConfig::from_pem_file(file("tls.crt"), file("tls.key")).await?;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let listener = std::net::TcpListener::bind("0.0.0.0:0")?;
     listener.set_nonblocking(true)?;
     println!("{}", listener.local_addr()?);
     let route = get(|| async { Json(json!({"UPC_ID": "reads-1", "country": "x", "province": "y", "city": "z"})) });

@@ -15,24 +15,31 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(crate) struct Idle<S> {
     stream: S,
     limit: Duration,
+    moved: Instant,
     timer: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl<S> Idle<S> {
     pub(super) fn new(stream: S, limit: Duration, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, limit, timer: Box::pin(sleep(limit)), _place: place }
+        Self { stream, limit, moved: Instant::now(), timer: Box::pin(sleep(limit)), _place: place }
     }
 
+    /// Notes the time alone: setting a timer anew for every piece costs more than looking again when it rings.
     fn moved(&mut self) {
-        let deadline = Instant::now() + self.limit;
-        self.timer.as_mut().reset(deadline);
+        self.moved = Instant::now();
     }
 
     /// Called with a pending direction: over when neither moved for the whole limit.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let end = self.moved + self.limit;
+            if end <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.timer.as_mut().reset(end);
+        }
     }
 }
 

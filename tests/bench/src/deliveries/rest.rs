@@ -98,7 +98,7 @@ mod tests {
             verb: "patch".into(),
             resource: resource.into(),
             namespace: "bench".into(),
-            refused: false,
+            refused: None,
         }
     }
 
