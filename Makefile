@@ -32,7 +32,7 @@ fault: ## deliveries × faults by the thousand; again: make fault FAULT_FLAGS="-
 lint: ## formatting, clippy, dependencies, chart, generated files
 	@scripts/lint
 
-bench: ## the figures of the README, as ratios measured in one run
+bench: ## the figures of docs/figures.md, as ratios measured in one run
 	@scripts/bench
 
 screenshots: ## the pictures of the README, on a cluster of its own
