@@ -73,6 +73,11 @@ helm.sh/chart: {{ printf "%s-%s" $release.Chart.Name $release.Chart.Version | re
 {{- if and .Values.broker.external.url .Values.broker.expose.type -}}
 {{- fail "broker.external.url uses another broker, so there is none of ours to expose: unset broker.expose.type" -}}
 {{- end -}}
+{{- with .Values.board -}}
+{{- if and .oidc.issuer (not (and .oidc.clientId .externalUrl)) -}}
+{{- fail "board.oidc.issuer sends people back to the board: set board.externalUrl, and board.oidc.clientId as the issuer knows it" -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* What restricted Pod Security asks of a pod and of a container; the image's user is 65532 as well. */}}

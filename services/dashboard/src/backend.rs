@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder};
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
@@ -104,4 +105,16 @@ impl Backends {
         clients.insert(namespace.to_owned(), (roots.to_vec(), client.clone()));
         Ok(client)
     }
+}
+
+/// All of an answer, if it is not longer than this.
+pub(crate) async fn limited(mut answer: reqwest::Response, most: usize) -> Option<Bytes> {
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.ok()? {
+        if bytes.len() + part.len() > most {
+            return None;
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Some(bytes.into())
 }

@@ -10,6 +10,7 @@ mod detail;
 mod events;
 mod headers;
 mod login;
+mod oidc;
 pub(crate) mod photos;
 pub(crate) mod thumbs;
 
@@ -17,16 +18,19 @@ use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
+use crate::oidc::CALLBACK;
 use crate::service::Service;
 use crate::{assets, track};
 
-pub(crate) use headers::{around, quiet};
+pub(crate) use headers::{around, quiet, unkept};
 
 /// All routes, without the layers every service has.
 pub(crate) fn router(service: Service) -> Router {
     Router::new()
         .route("/", get(board::page))
         .route("/login", get(login::page).post(login::enter))
+        .route("/login/oidc", get(oidc::begin))
+        .route(CALLBACK, get(oidc::finish))
         .route("/logout", post(login::leave))
         .route("/api/session", post(login::offer))
         .route("/events", get(events::stream))

@@ -3,7 +3,7 @@
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with, `page`: templates and their words.
 //! - `feed`: rows, kept current by watches; the last changes, for whoever listens. `select`: filter, order, one page. Pure.
 //! - `session`: who is logged in. `backend`: the APIs behind the board. `assets`: style, scripts, signs.
-//! - `track`: the recipient's page. `timed`: what is held in memory until its time.
+//! - `oidc`: logging in with an issuer. `track`: the recipient's page. `timed`: what is held in memory until its time.
 //!
 //! It writes nothing to the cluster and keeps no state of a delivery: whoever starts or stops it erases nothing (D-60).
 //!
@@ -18,6 +18,7 @@ mod feed;
 mod fixtures;
 mod http;
 mod metrics;
+mod oidc;
 mod page;
 mod select;
 mod service;
@@ -46,6 +47,7 @@ use metrics::BoardMetrics;
 use service::{Service, Shared, Trusts};
 
 pub use config::Args;
+pub use oidc::Unusable;
 
 /// Why the board ended.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,8 @@ pub enum Error {
     Cluster(#[source] kube::config::InferConfigError),
     #[error("failed to make a client for the cluster")]
     Client(#[source] kube::Error),
+    #[error("failed to use the settings for the OpenID Connect issuer")]
+    Oidc(#[source] Unusable),
     #[error("failed to serve the board")]
     Server(#[source] server::Error),
     #[error("failed to serve the probes")]
@@ -101,8 +105,10 @@ async fn work(
     (shutdown, stop): (CancellationToken, CancellationToken),
 ) -> Result<(), Error> {
     let material = tls::watch_dir(&args.tls_dir, files::POLL, stop.clone()).await.map_err(Error::Tls)?;
+    let oidc = oidc::Oidc::new(&args.oidc, args.external_url().as_deref()).map_err(Error::Oidc)?;
     let feed = Feed::follow(&client, &args.namespaces(), probes.gate("cache"), &stop);
-    let service = assemble(client, feed, args, (BoardMetrics::new(metrics), shutdown.clone()));
+    let metered = (BoardMetrics::new(metrics), shutdown.clone());
+    let service = assemble(client, (feed, oidc), args, metered);
     let limits = Limits { anonymous: VIEWERS, connections: VIEWERS, ..Limits::default() };
     let app = app(service, HttpMetrics::new(metrics), &limits);
     let (clients, metrics, gate) = (ClientAuth::None, TlsMetrics::new(metrics), probes.gate("board"));
@@ -117,9 +123,15 @@ fn app(service: Service, metrics: HttpMetrics, limits: &Limits) -> Router {
     server::app(http::router(service), metrics, revocations, limits).layer(from_fn(http::around))
 }
 
-fn assemble(client: Client, feed: Feed, args: &Args, (metrics, stop): (BoardMetrics, CancellationToken)) -> Service {
+fn assemble(
+    client: Client,
+    (feed, oidc): (Feed, Option<oidc::Oidc>),
+    args: &Args,
+    (metrics, stop): (BoardMetrics, CancellationToken),
+) -> Service {
     Arc::new(Shared {
         feed,
+        oidc,
         sessions: session::Sessions::default(),
         visits: track::Visits::default(),
         reviews: Reviews::new(client.clone(), AUDIENCE),

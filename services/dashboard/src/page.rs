@@ -59,6 +59,20 @@ pub(crate) struct LoginPage {
     pub(crate) chrome: Chrome,
     /// Why a code was not taken.
     pub(crate) refused: bool,
+    /// To the issuer, where there is one.
+    pub(crate) way: Option<Way>,
+}
+
+/// Where somebody may log in instead.
+pub(crate) struct Way {
+    pub(crate) url: String,
+    pub(crate) name: String,
+}
+
+#[derive(Template)]
+#[template(path = "entered.html")]
+pub(crate) struct EnteredPage {
+    pub(crate) chrome: Chrome,
 }
 
 #[derive(Template)]

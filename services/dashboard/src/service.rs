@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::{HeaderValue, StatusCode, header};
 use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use kube::Client;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::files::Files;
+use waybill_chassis::problem::{Problem, generic};
 use waybill_cluster::permission::{self, Reviews};
 use waybill_cluster::trust::{authorities, published_trust};
 use waybill_protocol::Trust;
@@ -17,6 +19,7 @@ use crate::backend::Backends;
 use crate::feed::Feed;
 use crate::http::thumbs::Thumbs;
 use crate::metrics::BoardMetrics;
+use crate::oidc::Oidc;
 use crate::session::Sessions;
 use crate::track::Visits;
 
@@ -38,7 +41,9 @@ pub(crate) struct Shared {
     pub(crate) external_url: Option<String>,
     /// The namespaces it shows; none means all.
     pub(crate) namespaces: Vec<String>,
-    /// How many tokens may be under review at once: anybody may bring one.
+    /// Where people may log in besides; none where nothing is configured.
+    pub(crate) oidc: Option<Oidc>,
+    /// How many tokens, links and answers of an issuer may be under review at once: anybody may bring one.
     pub(crate) logins: Semaphore,
     /// Cancelled when the process is told to end: whoever listens is let go.
     pub(crate) stop: CancellationToken,
@@ -85,6 +90,14 @@ impl Shared {
             futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
         let seen = answers.into_iter().filter_map(Result::transpose).collect::<kube::Result<Vec<_>>>()?;
         Ok(Visible::Some(seen.into()))
+    }
+
+    /// A place among those whose token, link or answer is being looked at.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let busy =
+            Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), "too many come in at once; try again in a moment");
+        let later = HeaderValue::from_static("1");
+        self.logins.try_acquire().map_err(|_| busy.header(header::RETRY_AFTER, later))
     }
 
     /// Whether the board works in this namespace at all.

@@ -22,7 +22,7 @@ use waybill_chassis::problem::{Checked, Kind, Problem, generic};
 
 use crate::http::access::cookie;
 use crate::http::photos::{attached, is_hash, picture};
-use crate::http::quiet;
+use crate::http::{quiet, unkept};
 use crate::page::{self, Chrome, qr};
 use crate::service::Service;
 use view::{CodePage, EnterPage, TrackPage};
@@ -96,15 +96,10 @@ struct Brought {
 
 /// `POST /track/session`
 async fn enter(State(service): State<Service>, Checked(Form(brought)): Checked<Form<Brought>>) -> Answer {
-    let busy = || {
-        let words = "too many open a link at once; try again in a moment";
-        Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), words)
-            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-    };
     let Some((namespace, grant)) = visit::read_link(&brought.link) else {
         return Ok(entrance(Some(visit::NO_LINK)));
     };
-    let _place = service.logins.try_acquire().map_err(|_| busy())?;
+    let _place = service.place()?;
     // The same words whether there is no such namespace or no such link.
     let opened = match service.covers(namespace) {
         true => Visit::open(&service, namespace, grant).await,
@@ -176,12 +171,4 @@ fn problem(away: Away) -> Problem {
         Away::Closed => Problem::new(generic(StatusCode::FORBIDDEN), visit::ENDED),
         Away::Silent => Problem::new(API_AWAY, "What knows about your parcel does not answer. Try again in a moment."),
     }
-}
-
-/// A page for one person at one moment: kept nowhere.
-fn unkept(mut page: Response) -> Response {
-    for (name, value) in quiet() {
-        page.headers_mut().insert(name, value);
-    }
-    page
 }

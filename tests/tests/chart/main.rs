@@ -3,6 +3,7 @@
 //! Much of the chart repeats what is decided elsewhere (settings, events, metrics, phases). Each such repetition is
 //! compared with its source here, so that it cannot drift.
 
+mod board;
 mod drift;
 mod grants;
 mod helm;

@@ -31,6 +31,7 @@ fn choices_that_would_do_harm_are_refused_with_a_way_out() {
                 &["--set", "broker.external.url=mqtts://mq:8883", "--set", "broker.expose.type=NodePort"][..],
                 "unset broker.expose.type",
             ),
+            ("ws", &["--set", "board.oidc.issuer=https://id.example.com"][..], "set board.externalUrl"),
         ] {
             let refusal = helm.template_in(namespace, flags).err().unwrap_or_else(|| panic!("{flags:?} was taken"));
             assert!(refusal.contains(says), "{refusal}");

@@ -66,3 +66,11 @@ pub(super) async fn same_site(request: Request, next: Next) -> Response {
 pub(crate) fn quiet() -> [(HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
+
+/// A page for one person at one moment: kept nowhere.
+pub(crate) fn unkept(mut page: Response) -> Response {
+    for (name, value) in quiet() {
+        page.headers_mut().insert(name, value);
+    }
+    page
+}

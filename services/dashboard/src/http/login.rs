@@ -1,29 +1,25 @@
-//! Logging in: a Kubernetes token buys a one-time code, a code buys a browser its session.
+//! Logging in: a Kubernetes token buys a one-time code, a code buys a browser its session. With an issuer: `super::oidc`.
 
 use axum::Json;
 use axum::extract::{Form, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 use waybill_chassis::jwt::{INVALID, bearer};
-use waybill_chassis::problem::{Checked, Problem, generic};
+use waybill_chassis::problem::{Checked, Problem};
 
 use super::access::{COOKIE, away, cookie};
 use super::quiet;
-use crate::page::{self, Chrome, LoginPage};
-use crate::service::Service;
+use crate::page::{self, Chrome, LoginPage, Way};
+use crate::service::{Service, Shared};
 use crate::session::{CODE_LIFE, LIFE};
 
 /// `POST /api/session`: whoever shows a Kubernetes token gets a code, worth one browser for a minute.
 pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
     let token = bearer(&headers)?;
-    let busy = || {
-        Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), "too many log in at once; try again in a moment")
-            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-    };
-    let _place = service.logins.try_acquire().map_err(|_| busy())?;
+    let _place = service.place()?;
     let user = service.reviews.whose(token).await.map_err(|error| away(&error))?;
     let user = user.ok_or_else(|| Problem::new(INVALID, "the token is nobody's, or for something else"))?;
     tracing::info!("somebody logs in with a Kubernetes token");
@@ -35,14 +31,20 @@ pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) ->
 }
 
 /// `GET /login`: also for who is in already, because a code may wait in the address, which no server sees.
-pub(super) async fn page() -> Response {
-    shown(false)
+pub(super) async fn page(State(service): State<Service>) -> Response {
+    shown(&service, false)
 }
 
-fn shown(refused: bool) -> Response {
+fn shown(service: &Shared, refused: bool) -> Response {
     let chrome = Chrome { title: "Log in".into(), user: None, script: Some("login.js") };
-    let page = LoginPage { chrome, refused };
+    let way = service.oidc.as_ref().map(|oidc| Way { url: oidc.begins.clone(), name: oidc.label().to_owned() });
+    let page = LoginPage { chrome, refused, way };
     page::html(&HeaderMap::new(), &page)
+}
+
+/// The cookie of a session.
+pub(super) fn session(id: &str) -> String {
+    format!("{COOKIE}={id}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Strict", LIFE.as_secs())
 }
 
 #[derive(Deserialize)]
@@ -54,10 +56,9 @@ pub(super) struct Brought {
 pub(super) async fn enter(State(service): State<Service>, Checked(Form(brought)): Checked<Form<Brought>>) -> Response {
     let Some(id) = service.sessions.redeem(brought.code.trim()) else {
         // Not as an error: the page says what to do.
-        return (quiet(), shown(true)).into_response();
+        return (quiet(), shown(&service, true)).into_response();
     };
-    let cookie = format!("{COOKIE}={id}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Strict", LIFE.as_secs());
-    (quiet(), [(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    (quiet(), [(header::SET_COOKIE, session(&id))], Redirect::to("/")).into_response()
 }
 
 /// `POST /logout`

@@ -14,6 +14,7 @@ use waybill_chassis::problem::{Checked, Kind, Problem};
 use waybill_chassis::telemetry::report;
 
 use super::access::{Viewer, row};
+use crate::backend::limited;
 use crate::feed::row::Row;
 use crate::service::{Service, Shared};
 
@@ -89,23 +90,12 @@ pub(crate) async fn picture(answer: reqwest::Response, hash: &str) -> Option<(By
         Some("image/png") => "image/png",
         _ => return None,
     };
-    let bytes = limited(answer).await?;
+    let bytes = limited(answer, MAX_PHOTO).await?;
     if hex::encode(Sha256::digest(&bytes)) != hash {
         tracing::warn!("refused a picture: it is not the one its hash names");
         return None;
     }
     Some((bytes, media))
-}
-
-async fn limited(mut answer: reqwest::Response) -> Option<Bytes> {
-    let mut bytes = Vec::new();
-    while let Some(part) = answer.chunk().await.ok()? {
-        if bytes.len() + part.len() > MAX_PHOTO {
-            return None;
-        }
-        bytes.extend_from_slice(&part);
-    }
-    Some(bytes.into())
 }
 
 /// `GET …/bundle`

@@ -43,9 +43,27 @@ async fn a_token_for_somebody_else_is_worth_nothing() {
         assert_eq!(room.code("junk").await, None);
         assert!(room.code(&room.token("waybill-viewer", None).await).await.is_some(), "the API server's own");
         assert!(room.enter("junk").await.header("set-cookie").is_empty());
-        let foreign = room.http.post(format!("{}/login", room.base)).header("sec-fetch-site", "cross-site");
-        let foreign = foreign.header("content-type", "application/x-www-form-urlencoded").body("code=x");
-        assert_eq!(room.ask(foreign).await.status, 403, "a form of another site");
+    })
+    .await;
+}
+
+/// Whoever could have somebody log in as another would see what they then do there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_site_logs_nobody_in_or_out() {
+    in_room("board-forms", async |room| {
+        let code = room.code(&room.token("waybill-viewer", Some("waybill-board")).await).await.unwrap();
+        for from in ["cross-site", "same-site"] {
+            let form = room.http.post(format!("{}/login", room.base)).header("sec-fetch-site", from);
+            let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("code={code}"));
+            let seen = room.ask(form).await;
+            assert_eq!((seen.status, seen.header("set-cookie")), (403, ""), "{from}");
+        }
+        let entered = room.enter(&code).await;
+        assert_eq!(entered.status, 303, "the code is as good as before");
+        let cookie = entered.header("set-cookie").split(';').next().unwrap();
+        let leave = room.http.post(format!("{}/logout", room.base)).header("sec-fetch-site", "cross-site");
+        assert_eq!(room.ask(leave.header("cookie", cookie)).await.status, 403);
+        assert_eq!(room.get("/", cookie).await.status, 200, "still there");
     })
     .await;
 }

@@ -5,8 +5,10 @@
 // A test that unwraps fails where its assumption does; clippy grants that to `#[test]` functions, not to their helpers.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+mod issuer;
 mod live;
 mod login;
+mod oidc;
 mod pages;
 mod room;
 mod track;

@@ -2,6 +2,7 @@
 //! Delivery says, the tests write.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
@@ -67,8 +68,20 @@ where
     in_room_with(test, Router::new(), story).await;
 }
 
+/// More words of the command line, of where the APIs behind are and where files may be.
+pub(crate) type Words<'w> = &'w dyn Fn(&str, &Path) -> Vec<String>;
+
 /// With these APIs behind the board, of every namespace and every Seller.
 pub(crate) async fn in_room_with<F, Fut>(test: &str, behind: Router, story: F)
+where
+    F: FnOnce(Room) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    in_room_of(test, (behind, &|_, _| Vec::new()), story).await;
+}
+
+/// And settings of its own.
+pub(crate) async fn in_room_of<F, Fut>(test: &str, (behind, words): (Router, Words<'_>), story: F)
 where
     F: FnOnce(Room) -> Fut,
     Fut: Future<Output = ()>,
@@ -87,7 +100,8 @@ where
         .unwrap();
         let shutdown = CancellationToken::new();
         let apis = serve(files.path(), behind, shutdown.clone()).await;
-        let (address, task) = start(&namespace, files.path(), (apis, shutdown.clone())).await;
+        let more = words(&apis, files.path());
+        let (address, task) = start(&namespace, files.path(), (apis, more), shutdown.clone()).await;
         let http = client(&ca, address);
         let base = format!("https://localhost:{}", address.port());
         let room = Room { namespace, http, base, shutdown: shutdown.clone(), _files: files };
@@ -105,7 +119,7 @@ where
 type Task = tokio::task::JoinHandle<Result<(), waybill_dashboard::Error>>;
 
 /// A server with the same certificate.
-async fn serve(files: &std::path::Path, routes: Router, shutdown: CancellationToken) -> String {
+async fn serve(files: &Path, routes: Router, shutdown: CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let (probes, metrics, limits) = (Probes::new(), Metrics::new("played"), Limits::default());
@@ -120,8 +134,9 @@ async fn serve(files: &std::path::Path, routes: Router, shutdown: CancellationTo
 
 async fn start(
     namespace: &Namespace,
-    files: &std::path::Path,
-    (apis, shutdown): (String, CancellationToken),
+    files: &Path,
+    (apis, more): (String, Vec<String>),
+    shutdown: CancellationToken,
 ) -> (SocketAddr, Task) {
     let dir = files.display().to_string();
     let line = [
@@ -137,6 +152,7 @@ async fn start(
         "--seller-api-url",
         &apis,
     ];
+    let line = line.into_iter().chain(more.iter().map(String::as_str));
     let args = Line::parse_from(line).args;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -151,7 +167,7 @@ fn client(ca: &str, address: SocketAddr) -> reqwest::Client {
 }
 
 /// What the operator puts into the board's Secret.
-fn certificate(dir: &std::path::Path) -> String {
+fn certificate(dir: &Path) -> String {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
