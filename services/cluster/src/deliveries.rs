@@ -28,7 +28,9 @@ impl Deliveries {
         if let Some(seller) = seller {
             config = config.fields(&format!("spec.seller={seller}"));
         }
-        Self { objects: Objects::follow(api.clone(), config), api }
+        // Nobody changes the UPC of a Delivery: the schema refuses it.
+        let objects = Objects::follow_grouped(api.clone(), config, |delivery: &Delivery| &delivery.spec.upc);
+        Self { objects, api }
     }
 
     /// The API they are followed through: for [`crate::custody::append`].
@@ -44,8 +46,7 @@ impl Deliveries {
     /// Those with this UPC: unfinished ones first, the oldest first among them (only that one can be admitted); then finished
     /// ones, the latest first.
     pub fn by_upc(&self, upc: &str) -> Vec<Arc<Delivery>> {
-        let mut all = self.objects.all();
-        all.retain(|delivery| delivery.spec.upc == upc);
+        let mut all = self.objects.group(upc);
         all.sort_by_key(|delivery| (delivery.phase().terminal(), delivery.metadata.creation_timestamp.clone()));
         let running = all.partition_point(|delivery| !delivery.phase().terminal());
         all[running..].reverse();

@@ -44,8 +44,14 @@ struct Shared<K> {
 
 impl<K: Followed> Default for Shared<K> {
     fn default() -> Self {
-        let (store, queues, waiting) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { store, queues, waiting, synced: watch::channel(false).0 }
+        Self::of(Store::default())
+    }
+}
+
+impl<K: Followed> Shared<K> {
+    fn of(store: Store<K>) -> Self {
+        let (queues, waiting) = (Mutex::default(), Mutex::default());
+        Self { store: Mutex::new(store), queues, waiting, synced: watch::channel(false).0 }
     }
 }
 
@@ -58,7 +64,16 @@ impl<K: Followed> Clone for Objects<K> {
 impl<K: Followed> Objects<K> {
     /// Starts following what `config` selects.
     pub fn follow(api: Api<K>, config: watcher::Config) -> Self {
-        let objects = Self { shared: Arc::default() };
+        Self::watch(api, config, Shared::default())
+    }
+
+    /// The same, and those who have this in common are found together: it must never change in an object.
+    pub fn follow_grouped(api: Api<K>, config: watcher::Config, group: fn(&K) -> &str) -> Self {
+        Self::watch(api, config, Shared::of(Store::grouped(Some(group))))
+    }
+
+    fn watch(api: Api<K>, config: watcher::Config, shared: Shared<K>) -> Self {
+        let objects = Self { shared: Arc::new(shared) };
         let weak = Arc::downgrade(&objects.shared);
         tokio::spawn(async move {
             let events = watcher(api, config).backoff(Patience::default());
@@ -96,6 +111,11 @@ impl<K: Followed> Objects<K> {
     /// The object with this name.
     pub fn by_name(&self, name: &str) -> Option<Arc<K>> {
         self.shared.store().by_name(name)
+    }
+
+    /// Those of this group, in no order; none where they are not followed so.
+    pub fn group(&self, group: &str) -> Vec<Arc<K>> {
+        self.shared.store().group(group)
     }
 
     /// All objects, in no order.
