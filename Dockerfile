@@ -6,7 +6,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --bin waybill && cp target/release/waybill /waybill
+    rustup target add wasm32-unknown-unknown && cargo build --locked --release --bin waybill && cp target/release/waybill /waybill
 
 # glibc and libgcc, nothing else: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot

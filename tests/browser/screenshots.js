@@ -1,7 +1,10 @@
 // Pictures for the README, of a real board with parcels in many states. Run by scripts/screenshots.
-import { fileURLToPath } from "node:url";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { apply, board, delivery, kubectl, launch, look, shop, waitPhase } from "./world.js";
+import { fileURLToPath } from "node:url";
+import { apply, board, delivery, kubectl, launch, login, look, SCREENS, shop, waitPhase, waybill } from "./world.js";
 
 const folder = process.env.WAYBILL_IMAGES ?? fileURLToPath(new URL("../../docs/images/", import.meta.url));
 const names = Array.from({ length: 14 }, (_, number) => `parcel-${String(number + 1041)}`);
@@ -9,7 +12,10 @@ const carrier = (namespace, name, spec) => ({ apiVersion: "waybill.dev/v1alpha1"
 const managed = (kind, camera, pace, outcome, reason) =>
   ({ kind, camera, transport: { managed: { pace, ...(outcome && { script: [{ outcome, ...(reason && { reason }) }] }) } } });
 
-let browser, namespace, way, login;
+const hours = (more) => new Date(Math.ceil(Date.now() / 3_600_000 + more) * 3_600_000).toISOString();
+const window = { from: hours(1), to: hours(3) };
+
+let browser, namespace, way, storageState;
 
 before(async () => {
   namespace = shop(names, "demo");
@@ -20,7 +26,7 @@ before(async () => {
     carrier(namespace, "drone-2", managed("drone", true, "0s", "onHold")),
   ]);
   const with_ = ["drone-1", "drone-1", "van-1", "drone-1", "truck-8", "drone-2", "van-1", "truck-7", "truck-7", "bike-anna", "bike-anna", "truck-7", undefined, undefined];
-  const spec = (at) => (with_[at] ? { carrier: with_[at] } : { carrier: undefined });
+  const spec = (at) => ({ carrier: with_[at], ...(with_[at] === "bike-anna" && { share: { location: "coarse" }, window }) });
   apply(names.slice(0, 7).map((upc, at) => delivery(namespace, upc, spec(at))));
   waitPhase(namespace, names[0], "Delivered");
   kubectl(["wait", "--for=condition=Proven", "delivery", names[0], "-n", namespace, "--timeout=60s"]);
@@ -28,11 +34,7 @@ before(async () => {
   waitPhase(namespace, names[7], "InTransit");
   browser = await launch();
   way = await board(namespace);
-  const { context, page } = await look(browser);
-  await page.goto(way.url);
-  await page.getByRole("button", { name: "Log out" }).waitFor();
-  login = await context.storageState();
-  await context.close();
+  storageState = await login(browser, way);
 });
 
 after(async () => {
@@ -50,7 +52,7 @@ const SHOTS = [
 
 for (const [name, path, viewport, colorScheme] of SHOTS) {
   test(name, async () => {
-    const { context, page } = await look(browser, { storageState: login, viewport, colorScheme });
+    const { context, page } = await look(browser, { storageState, viewport, colorScheme });
     await page.goto(way.origin + path.replace("NAMESPACE", namespace));
     await page.waitForLoadState("load");
     await page.waitForFunction(() => [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight));
@@ -58,3 +60,34 @@ for (const [name, path, viewport, colorScheme] of SHOTS) {
     await context.close();
   });
 }
+
+test("the recipient's pages", async () => {
+  const parcel = names[9];
+  waitPhase(namespace, parcel, "InTransit");
+  const link = waybill("token", "issue", parcel, "-n", namespace, "--board", way.origin, "--recipient").trim();
+  const { context, page } = await look(browser, { viewport: SCREENS.phone, deviceScaleFactor: 2 });
+  await page.goto(link);
+  await page.getByRole("heading", { level: 1, name: parcel }).waitFor();
+  await page.screenshot({ path: `${folder}/track.png` });
+  await page.getByRole("link", { name: "Is this my courier?" }).click();
+  await page.getByRole("button", { name: /Begin/ }).click();
+  await page.locator(".challenge").waitFor();
+  await page.screenshot({ path: `${folder}/door.png` });
+  await context.close();
+});
+
+test("the checker", async () => {
+  const scratch = mkdtempSync(join(tmpdir(), "waybill-shots-"));
+  const bundle = join(scratch, `${names[0]}.waybill.zip`);
+  waybill("bundle", names[0], "-n", namespace, "--file", bundle);
+  const { context, page } = await look(browser, { viewport: { width: 1280, height: 1000 } });
+  await page.goto(`${way.origin}/check`);
+  await page.getByLabel("Fingerprint of the root").fill(
+    kubectl(["get", "configmap", "waybill-trust", "-n", namespace, "-o", "jsonpath={.data.root-fingerprint}"]));
+  await page.getByLabel("Choose a bundle").setInputFiles(bundle);
+  await page.getByRole("heading", { name: "Proved" }).waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: `${folder}/checker.png` });
+  await context.close();
+  rmSync(scratch, { recursive: true });
+});

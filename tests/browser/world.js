@@ -1,13 +1,20 @@
 // The world around the board: a namespace with people and parcels in it, made with kubectl, and a browser that looks.
+import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const need = (name) => process.env[name] ?? (() => { throw new Error(`set ${name}, or run scripts/test-browser`); })();
 export const KUBECTL = need("WAYBILL_KUBECTL");
 const PLUGIN = need("WAYBILL_PLUGIN");
+export const [NODE_TOOL, AGENT] = [process.env.WAYBILL_NODE_TOOL, process.env.WAYBILL_BINARY];
 export const SYSTEM = "waybill-system";
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** In a hand, on a desk, on a wall. */
+export const SCREENS = { phone: { width: 390, height: 844 }, laptop: { width: 1280, height: 800 }, wall: { width: 2560, height: 1440 } };
 /** How long anything that has to happen may take. */
 export const SOON = 60_000;
 
@@ -15,14 +22,17 @@ export function kubectl(args, input) {
   return execFileSync(KUBECTL, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"], maxBuffer: 64 << 20 });
 }
 
+/** `kubectl waybill …`, as people type it. */
+export const waybill = (...words) => execFileSync(PLUGIN, words, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 64 << 20 });
+
 export const apply = (objects) =>
   kubectl(["apply", "--server-side", "--force-conflicts", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
 
-const waybill = (kind, namespace, name, spec) =>
+const resource = (kind, namespace, name, spec) =>
   ({ apiVersion: "waybill.dev/v1alpha1", kind, metadata: { name, namespace }, spec });
 
 export const delivery = (namespace, upc, more = {}) =>
-  waybill("Delivery", namespace, upc, { upc, seller: "bookshop", carrier: "drone-1", ...more });
+  resource("Delivery", namespace, upc, { upc, seller: "bookshop", carrier: "drone-1", ...more });
 
 /** A shop, a drone with a camera, a van without, and an account that may look. */
 export function shop(upcs, namespace = `b-${randomBytes(4).toString("hex")}`) {
@@ -31,9 +41,9 @@ export function shop(upcs, namespace = `b-${randomBytes(4).toString("hex")}`) {
   apply([{ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels: { "waybill.dev/test": "true" } } }]);
   apply([
     { apiVersion: "v1", kind: "Secret", metadata: { name: "orders-bookshop", namespace }, stringData: orders },
-    waybill("Seller", namespace, "bookshop", {}),
-    waybill("Carrier", namespace, "drone-1", { kind: "drone", camera: true, transport: { managed: { pace: "0s" } } }),
-    waybill("Carrier", namespace, "van-1", { kind: "truck", transport: { managed: { pace: "0s" } } }),
+    resource("Seller", namespace, "bookshop", {}),
+    resource("Carrier", namespace, "drone-1", { kind: "drone", camera: true, transport: { managed: { pace: "0s" } } }),
+    resource("Carrier", namespace, "van-1", { kind: "truck", transport: { managed: { pace: "0s" } } }),
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "waybill-viewer", namespace } },
     {
       apiVersion: "rbac.authorization.k8s.io/v1", kind: "RoleBinding", metadata: { name: "waybill-viewer", namespace },
@@ -49,6 +59,19 @@ export const phase = (namespace, upc) =>
 
 export const waitPhase = (namespace, upc, wanted) =>
   kubectl(["wait", `--for=jsonpath={.status.phase}=${wanted}`, "delivery", upc, "-n", namespace, `--timeout=${SOON / 1000}s`]);
+
+/** Tries until it works; the last failure is told when time is over. */
+export async function eventually(what, work) {
+  const end = Date.now() + SOON;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (Date.now() > end) throw new Error(`never came: ${what}`, { cause: error });
+    }
+    await new Promise((later) => { setTimeout(later, 200); });
+  }
+}
 
 /** `kubectl waybill board` as people run it: the address with its one-time code, and a way to end it. */
 export async function board(namespace, account = "waybill-viewer") {
@@ -67,6 +90,16 @@ export async function board(namespace, account = "waybill-viewer") {
     if (found) return { url: found[0], origin: new URL(found[0]).origin, end };
   }
   throw new Error(`kubectl waybill board: ${said}`);
+}
+
+/** Logs a browser in, once: a code is worth one. Whoever opens another page has this login as its `storageState`. */
+export async function login(browser, way) {
+  const { context, page } = await look(browser);
+  await page.goto(way.url);
+  await page.getByRole("button", { name: "Log out" }).waitFor();
+  const state = await context.storageState();
+  await context.close();
+  return state;
 }
 
 export const launch = () => chromium.launch({
@@ -88,4 +121,20 @@ export async function look(browser, options = {}) {
   page.on("pageerror", (error) => notes.errors.push(String(error)));
   page.on("console", (message) => { if (message.type() === "error") notes.errors.push(message.text()); });
   return { context, page, notes };
+}
+
+/** That nobody is shut out of this page as it stands, on every screen, light and dark. It was looked at with `bypassCSP`. */
+export async function everybody(page, name, screens = Object.values(SCREENS)) {
+  await page.addScriptTag({ path: AXE });
+  for (const viewport of screens) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      const { violations } = await page.evaluate((runOnly) => window.axe.run(document, { runOnly }), RULES);
+      const told = violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
+      assert.deepEqual(told, [], `${name}, ${viewport.width} wide, ${colorScheme}`);
+    }
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wide <= 0, `${name} is ${wide} px wider than a screen of ${viewport.width}`);
+  }
 }

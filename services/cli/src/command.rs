@@ -5,6 +5,7 @@ mod bundle;
 mod cancel;
 mod carrier;
 mod certs;
+mod checker;
 mod create;
 mod declare;
 mod doctor;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Bundle(bundle::Args),
     /// Checks a proof bundle: no network, no cluster
     Verify(verify::Args),
+    /// Writes the page that checks proof bundles in a browser: one file, no network
+    Checker(checker::Args),
     /// Writes the events of a delivery as EPCIS 2.0
     Epcis(bundle::EpcisArgs),
     /// Makes the label of a parcel: its code and its secret as a QR code
@@ -69,6 +72,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> Result<u8, Error> {
     match command {
         Command::Verify(args) => verify::run(&args),
+        Command::Checker(args) => checker::run(&args),
         Command::Completion { shell } => {
             let mut line = crate::Line::command();
             clap_complete::generate(shell, &mut line, "kubectl-waybill", &mut std::io::stdout());

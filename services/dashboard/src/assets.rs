@@ -32,11 +32,16 @@ pub(crate) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
-    let packs = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    if packs.is_some_and(|value| value.split(',').any(|one| one.trim().split(';').next() == Some("gzip"))) {
+    if takes_gzip(&headers) {
         return (about, [(header::CONTENT_ENCODING, "gzip")], asset.packed).into_response();
     }
     (about, asset.plain).into_response()
+}
+
+/// Whether this browser wants things packed.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let packs = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    packs.is_some_and(|value| value.split(',').any(|one| one.trim().split(';').next() == Some("gzip")))
 }
 
 fn media(name: &str) -> &'static str {
@@ -44,7 +49,6 @@ fn media(name: &str) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
-        Some("wasm") => "application/wasm",
         _ => "application/octet-stream",
     }
 }

@@ -20,7 +20,7 @@ use axum::routing::{get, post};
 
 use crate::oidc::CALLBACK;
 use crate::service::Service;
-use crate::{assets, track};
+use crate::{assets, checker, track};
 
 pub(crate) use headers::{around, quiet, unkept};
 
@@ -39,6 +39,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/d/{namespace}/{name}/photos/{hash}", get(photos::whole))
         .route("/d/{namespace}/{name}/photos/{hash}/small", get(photos::small))
         .route("/assets/{name}", get(assets::get))
+        .merge(checker::router())
         .merge(track::router())
         .layer(from_fn(headers::same_site))
         .with_state(service)

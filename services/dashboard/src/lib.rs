@@ -3,7 +3,8 @@
 //! - [`config`]: settings. `http`: the routes, `service`: what they work with, `page`: templates and their words.
 //! - `feed`: rows, kept current by watches; the last changes, for whoever listens. `select`: filter, order, one page. Pure.
 //! - `session`: who is logged in. `backend`: the APIs behind the board. `assets`: style, scripts, signs.
-//! - `oidc`: logging in with an issuer. `track`: the recipient's page. `timed`: what is held in memory until its time.
+//! - `oidc`: logging in with an issuer. `track`: the recipient's page. `checker`: the page that checks bundles.
+//! - `timed`: what is held in memory until its time.
 //!
 //! It writes nothing to the cluster and keeps no state of a delivery: whoever starts or stops it erases nothing (D-60).
 //!
@@ -12,6 +13,7 @@
 
 mod assets;
 mod backend;
+mod checker;
 pub mod config;
 mod feed;
 #[cfg(test)]

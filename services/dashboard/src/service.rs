@@ -124,6 +124,11 @@ impl Trusts {
         Self { client, known: Mutex::default() }
     }
 
+    /// Follows this one no longer: it came to light that nothing is published there.
+    pub(crate) fn forget(&self, namespace: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+    }
+
     pub(crate) fn of(&self, namespace: &str) -> Place {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let place = known.entry(namespace.to_owned()).or_insert_with(|| {

@@ -1,7 +1,8 @@
 //! Events in plain words, the same in a bundle's page, on the board and in the terminal. No name, no address, no place: an event holds none,
 //! but a declaration's author, and that is for whoever holds the bundle.
 
-use jiff::Timestamp;
+use time::UtcDateTime;
+use time::format_description::well_known::Rfc3339;
 use waybill_protocol::fact::reason::{
     CancelReason, Cause, DeclaredFact, DeliveredTo, ErasedScope, Guarantee, Happening, HoldReason, Incident,
     ReturnReason,
@@ -87,10 +88,14 @@ pub const fn who(author: Author) -> &'static str {
     }
 }
 
+/// The last millisecond that is written as claimed: two hours before the year 10000.
+const LAST: u64 = 253_402_207_200_000;
+
 /// RFC 3339 in UTC; a device may claim any time, and one that cannot be written is the last that can.
 pub fn time(at: UnixMillis) -> String {
-    let claimed = i64::try_from(at.0).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-    claimed.unwrap_or(Timestamp::MAX).to_string()
+    let claimed = Some(at.0).filter(|at| *at <= LAST).map(|at| i128::from(at) * 1_000_000);
+    let claimed = claimed.and_then(|nanos| UtcDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok());
+    claimed.unwrap_or_else(|| "9999-12-30T22:00:00.999999999Z".into())
 }
 
 fn released(stage: Stage, gate: Option<&Gate>) -> String {
@@ -240,5 +245,25 @@ const fn forgotten(guarantee: Guarantee) -> &'static str {
         Guarantee::WhileCommitKeyIsSafe => {
             "The order was erased; a guess at the whole address can be tested only with the seller's key"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page of a bundle is compared byte by byte: moments are written as they were from the first.
+    #[test]
+    fn a_moment_is_written_in_its_one_form_whatever_a_device_claims() {
+        let said = |at: u64| time(UnixMillis(at));
+        assert_eq!(said(0), "1970-01-01T00:00:00Z");
+        assert_eq!(said(1_800_000_000_120), "2027-01-15T08:00:00.12Z");
+        let last = "9999-12-30T22:00:00.999999999Z";
+        assert_eq!((said(LAST + 1).as_str(), said(u64::MAX).as_str()), (last, last));
+        for at in [1, 999, 1_000, 951_782_400_001, 1_800_000_000_005, 1_800_000_000_500, LAST] {
+            let once = jiff::Timestamp::from_millisecond(i64::try_from(at).unwrap()).unwrap();
+            assert_eq!(said(at), once.to_string());
+        }
+        assert_eq!(jiff::Timestamp::MAX.to_string(), last);
     }
 }

@@ -128,7 +128,12 @@ pub fn another_label(delivery: &Uid) -> Picture {
     use sha2::{Digest, Sha256};
     let other = hex::encode(Sha256::digest(delivery.as_str()));
     let text = format!("waybill:1:{}:{}", &other[..36], &other[32..]);
-    Picture { media: Media::Png, bytes: Bytes(draw::png(&code(&text))) }
+    Picture { media: Media::Png, bytes: Bytes(code_png(&text)) }
+}
+
+/// A code as a PNG, for a screen.
+pub fn code_png(text: &str) -> Vec<u8> {
+    draw::png(&code(text))
 }
 
 /// The texts of all codes in a picture.

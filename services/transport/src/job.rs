@@ -30,8 +30,8 @@ use zeroize::Zeroize;
 use crate::journal::{HeldKey, Record};
 
 pub use words::{
-    Answer, Arrival, Ask, Dropped, Effect, Errand, Fix, Input, Leg, LogRead, Own, Photo, PostAnswer, Profile, Refused,
-    Tap, Time, Told, UploadAnswer, View,
+    Answer, Arrival, Ask, Dropped, Effect, Errand, Fix, Input, Leg, LogRead, Own, Photo, PostAnswer, Profile, Proof,
+    Refused, Tap, Time, Told, UploadAnswer, View,
 };
 
 /// The agent's side of one delivery.

@@ -13,9 +13,12 @@ use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as Segment, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +27,7 @@ use waybill_protocol::Uid;
 
 use crate::agent::Request;
 use crate::camera;
-use crate::job::{Answer, Ask, Refused, Tap, Told};
+use crate::job::{Answer, Ask, Proof, Refused, Tap, Told};
 
 pub(crate) use socket::Error;
 
@@ -56,6 +59,7 @@ pub(crate) async fn serve(path: &Path, agent: mpsc::Sender<Request>, stop: Cance
         .route("/deliveries/{uid}/scan", post(scan))
         .route("/deliveries/{uid}/photo", put(photo))
         .route("/deliveries/{uid}/digits", post(digits))
+        .route("/deliveries/{uid}/code", post(code))
         .route("/position", put(position))
         .layer(DefaultBodyLimit::max(MAX_PICTURE))
         .layer(middleware::from_fn(problem::finish))
@@ -94,7 +98,7 @@ fn of(refused: &Refused) -> Problem {
 fn shown(told: Told) -> Json<Value> {
     Json(match told {
         Told::View(view) => wire::view(&view),
-        Told::Digits(digits) => json!({ "digits": digits }),
+        Told::Courier(proof) => json!({ "digits": proof.digits, "code": scanned(&proof) }),
     })
 }
 
@@ -158,7 +162,27 @@ async fn digits(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     let challenge = wire::challenge(&body).map_err(|words| Problem::new(MALFORMED, words))?;
-    desk.ask(&uid, Ask::Digits(challenge)).await.map(shown)
+    desk.ask(&uid, Ask::Courier(challenge)).await.map(shown)
+}
+
+/// As a picture, for the recipient's page to scan.
+async fn code(
+    State(desk): State<Desk>,
+    Checked(Segment(uid)): Checked<Segment<String>>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let challenge = wire::challenge(&body).map_err(|words| Problem::new(MALFORMED, words))?;
+    let told = desk.ask(&uid, Ask::Courier(challenge)).await?;
+    let Told::Courier(proof) = told else {
+        return Err(Problem::new(BUSY, "the delivery did not answer this; ask again"));
+    };
+    let kept = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")];
+    Ok((kept, camera::code_png(&scanned(&proof))).into_response())
+}
+
+/// What a recipient's page makes of the code it scans.
+fn scanned(proof: &Proof) -> String {
+    URL_SAFE_NO_PAD.encode(&proof.signature)
 }
 
 async fn position(State(desk): State<Desk>, body: Bytes) -> Result<StatusCode, Problem> {

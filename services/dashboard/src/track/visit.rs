@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use waybill_chassis::telemetry::report;
 
 use super::view::{Position, Shipment};
+use crate::backend;
 use crate::service::{Service, Shared};
 use crate::timed::Timed;
 
@@ -201,8 +202,14 @@ impl Visit {
 
 async fn exchange(service: &Shared, namespace: &str, grant: &str) -> Result<Granted, Away> {
     let published = service.trusts.of(namespace).published;
-    let request = service.backends.carrier_api(&published, (namespace, Method::POST, "/api/view-token")).await;
-    let request = request.map_err(|error| silent(&error))?.json(&json!({ "grant": grant }));
+    let request = match service.backends.carrier_api(&published, (namespace, Method::POST, "/api/view-token")).await {
+        // Anybody may name any namespace: one of which nothing is known opens nothing, and is not followed.
+        Err(backend::Error::NoTrust(_)) => {
+            service.trusts.forget(namespace);
+            return Err(Away::Closed);
+        }
+        other => other.map_err(|error| silent(&error))?.json(&json!({ "grant": grant })),
+    };
     let answer = request.send().await.map_err(|error| silent(&error))?;
     match answer.status() {
         StatusCode::OK => answer.json().await.map_err(|error| silent(&error)),

@@ -5,10 +5,10 @@ use waybill_crds::delivery::LocationSharing;
 use waybill_protocol::carrier_to_seller as up;
 use waybill_protocol::fact::reason::{Cause, DeliveredTo, Happening, HoldReason, Incident};
 use waybill_protocol::{
-    AttemptSecret, Author, DoorGate, Fact, Hash, Part, Phase, Reason, SignError, SignedEvent, Stage,
+    AttemptSecret, Author, DoorGate, Fact, Hash, Part, Phase, Reason, SignError, SignedEvent, Stage, sign_courier_check,
 };
 
-use super::{Ask, Errand, Fix, Job, Leg, Photo, Refused, Tap, Time, Told, View};
+use super::{Ask, Errand, Fix, Job, Leg, Photo, Proof, Refused, Tap, Time, Told, View};
 
 /// A hundredth of a degree: about a kilometre, and said to be no better.
 const COARSE_E7: i32 = 100_000;
@@ -35,7 +35,7 @@ impl Job {
     pub(super) fn asked(&mut self, ask: Ask, now: Time) -> Result<Option<Told>, Refused> {
         match ask {
             Ask::Show => Ok(None),
-            Ask::Digits(challenge) => self.digits(&challenge).map(Some),
+            Ask::Courier(challenge) => self.courier(&challenge).map(Some),
             _ if !self.standing.sure || self.standing.gone => Err(Refused::NotReady),
             Ask::Tap(tap) => self.tapped(tap, now).map(|()| None),
             Ask::Photo(photo) => self.photo_taken(photo).map(|()| None),
@@ -144,12 +144,13 @@ impl Job {
         Ok(())
     }
 
-    /// For a courier without a network: both sides make them of what only they know.
-    fn digits(&self, challenge: &[u8]) -> Result<Told, Refused> {
+    /// Without a network too: digits both sides make of what only they know, and a signature.
+    fn courier(&self, challenge: &[u8]) -> Result<Told, Refused> {
         let attempt = self.log.state().attempt();
         let key = self.held.key.as_ref().filter(|key| key.attempt == attempt).ok_or(Refused::NoAttempt)?;
         let secret = AttemptSecret::of_carrier(&key.secret(), &key.seller, self.delivery(), attempt);
-        Ok(Told::Digits(secret.digits(challenge).to_string()))
+        let signature = sign_courier_check(&self.own.signer, self.delivery(), attempt, challenge);
+        Ok(Told::Courier(Proof { digits: secret.digits(challenge).to_string(), signature }))
     }
 
     /// As it stands.

@@ -111,8 +111,8 @@ pub enum Ask {
     Tap(Tap),
     /// A proof picture, ready to be sent.
     Photo(Photo),
-    /// The six digits under the challenge a recipient reads out.
-    Digits(Vec<u8>),
+    /// That this is the courier, under the challenge a recipient shows or reads out.
+    Courier(Vec<u8>),
 }
 
 /// The answer; whatever follows from it is on the disk by then.
@@ -122,7 +122,16 @@ pub type Answer = Result<Told, Refused>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     View(Box<View>),
-    Digits(String),
+    Courier(Proof),
+}
+
+/// What shows a recipient that this is the courier; either will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// To be read out.
+    pub digits: String,
+    /// To be scanned: the agent's signature.
+    pub signature: Vec<u8>,
 }
 
 /// One delivery as the person who carries it sees it.

@@ -149,7 +149,7 @@ impl Desk {
     pub(crate) fn taps(&mut self, tap: Tap) -> Result<View, Refused> {
         self.asks(Ask::Tap(tap)).map(|told| match told {
             Told::View(view) => *view,
-            Told::Digits(_) => panic!("a tap is answered by a view"),
+            Told::Courier(_) => panic!("a tap is answered by a view"),
         })
     }
 

@@ -203,10 +203,12 @@ fn the_recipient_can_tell_this_courier_from_any_other_online_and_offline() {
     verify_courier_check(&signature.0, &key, &uid(DELIVERY), 1, challenge.as_bytes()).unwrap();
     verify_courier_check(&signature.0, &key, &uid(DELIVERY), 2, challenge.as_bytes()).unwrap_err();
 
-    let Ok(Told::Digits(digits)) = desk.asks(Ask::Digits(challenge.as_bytes().to_vec())) else { panic!("digits") };
+    let asked = || Ask::Courier(challenge.as_bytes().to_vec());
+    let Ok(Told::Courier(proof)) = desk.asks(asked()) else { panic!("a proof") };
+    verify_courier_check(&proof.signature, &key, &uid(DELIVERY), 1, challenge.as_bytes()).unwrap();
     let attempt_key = desk.shop.log().state().attempt_key(world.carrier.uid()).unwrap();
     let seller = AttemptSecret::of_seller(&world.seller.agreement, &attempt_key, &uid(DELIVERY), 1);
-    assert!(seller.check(challenge.as_bytes(), &Digits::parse(&digits).unwrap()));
+    assert!(seller.check(challenge.as_bytes(), &Digits::parse(&proof.digits).unwrap()));
     desk.taps(Tap::Failed(REASON)).unwrap();
-    assert_eq!(desk.asks(Ask::Digits(challenge.as_bytes().to_vec())).unwrap_err(), Refused::NoAttempt);
+    assert_eq!(desk.asks(asked()).unwrap_err(), Refused::NoAttempt);
 }

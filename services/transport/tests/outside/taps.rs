@@ -35,6 +35,12 @@ impl Screen {
         (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
     }
 
+    async fn picture(&self, path: &str, body: Vec<u8>) -> Vec<u8> {
+        let answer = self.0.post(format!("http://agent{path}")).body(body).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "image/png");
+        answer.bytes().await.unwrap().into()
+    }
+
     async fn tap(&self, tap: Value) -> (u16, Value) {
         self.ask(Method::POST, &format!("/deliveries/{DELIVERY}/taps"), tap.to_string().into_bytes()).await
     }
@@ -107,9 +113,11 @@ async fn d_56_a_courier_taps_scans_photographs_and_delivers_through_the_socket()
     assert_eq!(screen.tap(json!({"tap": "delivered"})).await.1["code"], "PhotoFirst");
     let photo = screen.ask(Method::PUT, &format!("/deliveries/{DELIVERY}/photo"), picture()).await;
     assert_eq!(photo.0, 200, "{}", photo.1);
-    let digits = json!({"challenge": "k7qf 2m9x"}).to_string().into_bytes();
-    let (_, digits) = screen.ask(Method::POST, &format!("/deliveries/{DELIVERY}/digits"), digits).await;
-    assert_eq!(digits["digits"].as_str().map(str::len), Some(6), "{digits}");
+    let challenge = json!({"challenge": "k7qf 2m9x"}).to_string().into_bytes();
+    let (_, told) = screen.ask(Method::POST, &format!("/deliveries/{DELIVERY}/digits"), challenge.clone()).await;
+    assert_eq!(told["digits"].as_str().map(str::len), Some(6), "{told}");
+    let picture = screen.picture(&format!("/deliveries/{DELIVERY}/code"), challenge).await;
+    assert_eq!(waybill_transport::camera::codes(&picture).unwrap(), [told["code"].as_str().unwrap()]);
     screen.tap_when("delivered", json!({"tap": "delivered", "to": "neighbour"})).await;
     place.until_delivered(DELIVERY).await;
     let (_, open) = screen.ask(Method::GET, "/deliveries", Vec::new()).await;
