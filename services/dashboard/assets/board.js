@@ -9,6 +9,7 @@ const filter = document.getElementById("filter");
 let paused = false;
 let waiting = 0;
 let changed = 0;
+let asked = 0;
 
 function tick() {
   const now = Date.now();
@@ -49,7 +50,8 @@ function put(change) {
     known?.remove();
     const rows = lane.querySelector(".rows");
     rows.prepend(row);
-    while (rows.children.length > MOST) rows.lastElementChild.remove();
+    // What a reader asked for with "Show more" is not taken away again.
+    while (rows.children.length > MOST + asked) rows.lastElementChild.remove();
     settle(lane);
     if (from) settle(from);
   }
@@ -68,6 +70,7 @@ async function refresh(url) {
   const next = fresh?.getElementById("lanes");
   if (!next) return;
   const focused = document.activeElement?.closest?.(".row")?.id;
+  asked = 0;
   lanes.replaceChildren(...next.childNodes);
   for (const name of ["events", "lane", "sort"]) lanes.dataset[name] = next.dataset[name];
   lanes.className = next.className;
@@ -147,6 +150,7 @@ lanes?.addEventListener("click", async (event) => {
   const fresh = await page(more.href);
   const rows = [...(fresh?.querySelectorAll(".row") ?? [])].filter((row) => !document.getElementById(row.id));
   more.closest(".lane").querySelector(".rows").append(...rows);
+  asked += rows.length;
   const next = fresh?.querySelector(".more");
   if (next) more.href = next.getAttribute("href"); else more.remove();
   rows[0]?.querySelector(".upc").focus({ preventScroll: true });

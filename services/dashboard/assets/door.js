@@ -4,7 +4,7 @@ if (until) {
   const end = Date.parse(until.dateTime);
   const tick = () => {
     const left = Math.max(0, Math.round((end - Date.now()) / 1000));
-    until.textContent = left ? `${left} s from now` : "it is over: begin a new check";
+    until.textContent = left ? `in ${left} s` : "now: begin a new check";
   };
   tick();
   setInterval(tick, 1000);
