@@ -20,7 +20,7 @@ let browser, namespace, way, storageState;
 before(async () => {
   namespace = shop(names, "demo");
   apply([
-    carrier(namespace, "truck-7", managed("truck", false, "6s")),
+    carrier(namespace, "truck-7", managed("truck", false, "12s")),
     carrier(namespace, "bike-anna", managed("person", true, "20s")),
     carrier(namespace, "truck-8", managed("truck", false, "0s", "refused", { cause: "recipient", what: "recipientRefused" })),
     carrier(namespace, "drone-2", managed("drone", true, "0s", "onHold")),
