@@ -1,7 +1,7 @@
 // The board as people have it: logged in by a one-time code, live, by keyboard, without scripts, for those who see and those who don't.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { apply, board, delivery, everybody, kubectl, launch, login, look, SCREENS, shop, waitPhase } from "./world.js";
+import { apply, board, delivery, eventually, everybody, kubectl, launch, login, look, SCREENS, shop, waitPhase } from "./world.js";
 
 const PARCELS = ["upc-1", "upc-2", "upc-3", "upc-late"];
 
@@ -166,6 +166,39 @@ describe("the board", () => {
       await everybody(page, path, [...Object.values(SCREENS), { width: 1024, height: 768 }, { width: 360, height: 740 }]);
       await context.close();
     }
+  });
+
+  test("thousands of rows are paged below and then on pages of their own, and none is left out", async () => {
+    const crowd = shop([]);
+    const upcs = Array.from({ length: 450 }, (_, number) => `crowd-${number}`);
+    apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
+    const other = await board(crowd);
+    const { context, page, notes } = await look(browser, { storageState: await login(browser, other) });
+    const rows = page.locator(".row");
+    const seen = new Set();
+    const more = page.locator(".more");
+    // By UPC: nothing moves while the operator is still at work on them.
+    await page.goto(`${other.origin}/?lane=attention&sort=upc`);
+    await eventually("all are there", async () => {
+      await page.reload();
+      assert.equal(await page.locator('.lane [data-count="attention"]').innerText(), "450");
+    });
+    for (const shown of [200, 300]) {
+      await more.click();
+      await page.waitForFunction((count) => document.querySelectorAll(".row").length === count, shown);
+    }
+    for (const upc of await page.locator(".upc").allTextContents()) seen.add(upc);
+    await more.click();
+    await page.waitForURL(/after=/);
+    assert.equal(await rows.count(), 100);
+    await more.click();
+    await page.waitForFunction(() => document.querySelectorAll(".row").length === 150);
+    for (const upc of await page.locator(".upc").allTextContents()) seen.add(upc);
+    assert.equal(seen.size, upcs.length);
+    clean({ notes });
+    await context.close();
+    other.end();
+    kubectl(["delete", "namespace", crowd, "--wait=false"]);
   });
 
   test("the first page is small", async () => {

@@ -2,6 +2,8 @@
 import { ago, follow, page } from "./live.js";
 
 const MOST = 200;
+// A page with more rows than this is slow to scroll: the next ones are a page of their own.
+const LONG = 300;
 const lanes = document.getElementById("lanes");
 const said = document.getElementById("said");
 const live = document.getElementById("live");
@@ -145,7 +147,7 @@ filter?.addEventListener("submit", (event) => { event.preventDefault(); clearTim
 // The next page, below.
 lanes?.addEventListener("click", async (event) => {
   const more = event.target.closest?.(".alone .more");
-  if (!more || event.metaKey || event.ctrlKey) return;
+  if (!more || event.metaKey || event.ctrlKey || lanes.querySelectorAll(".row").length >= LONG) return;
   event.preventDefault();
   const fresh = await page(more.href);
   const rows = [...(fresh?.querySelectorAll(".row") ?? [])].filter((row) => !document.getElementById(row.id));
