@@ -2,24 +2,19 @@
 //! way its certificate is checked against what the operator published in ConfigMap `waybill-trust`, and a Kubernetes token says who asks:
 //! the kubeconfig's own, or a short one for a ServiceAccount that is good at the Carrier API and nowhere else.
 
-use std::sync::Arc;
-
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::PostParams;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use waybill_chassis::tls::{Bundle, anonymous_client};
 use zeroize::Zeroizing;
 
 use crate::cluster::Cluster;
+use crate::credentials::{account_token, connector};
 use crate::error::Error;
 use crate::forward::{Stream, forward};
 
@@ -27,8 +22,6 @@ const NAME: &str = "waybill-carrier-api";
 const PORT: u16 = 5001;
 /// Whose token is asked for where the kubeconfig has none; the chart makes it.
 const VIEWER: &str = "waybill-viewer";
-/// Seconds; the API server gives none shorter.
-const TOKEN_LIFE: i64 = 600;
 /// The largest answer: a bundle with sixteen photos at their largest, and room.
 const MAX_ANSWER: usize = 96 << 20;
 
@@ -69,12 +62,9 @@ impl Answer {
 impl CarrierApi {
     pub(crate) async fn of(cluster: &Cluster, road: &Road) -> Result<Self, Error> {
         let server = road.server.as_deref().map(address).transpose()?;
-        let trust: ConfigMap = cluster.get(waybill_cluster::trust::NAME).await?;
-        let roots = trust.data.unwrap_or_default().remove("ca.crt").unwrap_or_default();
-        let tls = Bundle::from_pem(roots.as_bytes()).and_then(|bundle| anonymous_client(&bundle));
-        let tls = tls.map_err(|error| reach(cluster, "trust", error))?;
+        let tls = connector(cluster).await?;
         let token = token(cluster, road).await?;
-        Ok(Self { cluster: cluster.clone(), server, tls: TlsConnector::from(Arc::new(tls)), token })
+        Ok(Self { cluster: cluster.clone(), server, tls, token })
     }
 
     /// Asks, and gives back the answer or what was refused and why.
@@ -164,18 +154,7 @@ async fn token(cluster: &Cluster, road: &Road) -> Result<Zeroizing<String>, Erro
     {
         return Ok(own);
     }
-    let account = road.account.as_deref().unwrap_or(VIEWER);
-    let spec = TokenRequestSpec {
-        audiences: vec![NAME.to_owned()],
-        expiration_seconds: Some(TOKEN_LIFE),
-        ..TokenRequestSpec::default()
-    };
-    let request = TokenRequest { spec, ..TokenRequest::default() };
-    let api = cluster.api::<ServiceAccount>();
-    let made = api.create_token_request(account, &PostParams::default(), &request).await;
-    let what = format!("serviceaccounts/token {account}");
-    let made = made.map_err(|error| cluster.failed("create", &what, error))?;
-    Ok(Zeroizing::new(made.status.map(|status| status.token).unwrap_or_default()))
+    account_token(cluster, road.account.as_deref().unwrap_or(VIEWER), NAME).await
 }
 
 /// The token of the kubeconfig, where it has one in plain sight.

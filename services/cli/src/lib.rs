@@ -4,12 +4,13 @@
 //! comes from an argument or goes into one: other users of the machine see a command line.
 //!
 //! Rooms: `command` (one file a command), `cluster` (the user's way into it), `carrier_api` (the way to a
-//! namespace's Carrier API), `forward` (the way to a pod), `log` (a Delivery's log, verified here), `show` (tables and
+//! namespace's Carrier API), `forward` (the way to a pod), `credentials` (what such a way begins with), `log` (a Delivery's log, verified here), `show` (tables and
 //! documents), `error` (what went wrong and what to do).
 
 mod carrier_api;
 mod cluster;
 mod command;
+mod credentials;
 mod error;
 mod forward;
 mod log;

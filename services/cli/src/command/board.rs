@@ -4,26 +4,20 @@
 //! on through a port-forward, inside TLS whose certificate it has checked against what the operator publishes. It logs the browser in with
 //! a one-time code; the token behind it is good at the board alone, lives ten minutes and never reaches the browser.
 
-use std::sync::Arc;
-
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::PostParams;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use waybill_chassis::tls::{Bundle, anonymous_client};
-use zeroize::Zeroizing;
 
 use crate::cluster::{Cluster, Where};
 use crate::code;
+use crate::credentials::{account_token, connector};
 use crate::error::Error;
 use crate::forward::{Stream, forward};
 use crate::show::print;
@@ -48,8 +42,6 @@ pub(crate) struct Args {
 
 const NAME: &str = "waybill-board";
 const PORT: u16 = 5002;
-/// Seconds; the API server gives none shorter.
-const TOKEN_LIFE: i64 = 600;
 /// Much longer than a code.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -64,7 +56,7 @@ struct Way {
 
 pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
     let way = Way::of(cluster, &args.system).await?;
-    let token = token(cluster, &args.account).await?;
+    let token = account_token(cluster, &args.account, NAME).await?;
     let listener = TcpListener::bind(("127.0.0.1", args.port)).await;
     let listener = listener.map_err(|source| said(format!("failed to listen on port {}: {source}", args.port)))?;
     let address = listener.local_addr().map_err(|source| said(format!("failed to listen: {source}")))?;
@@ -91,14 +83,11 @@ pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
 
 impl Way {
     async fn of(cluster: &Cluster, system: &str) -> Result<Self, Error> {
-        let trust: ConfigMap = cluster.get(waybill_cluster::trust::NAME).await?;
-        let roots = trust.data.unwrap_or_default().remove("ca.crt").unwrap_or_default();
-        let tls = Bundle::from_pem(roots.as_bytes()).and_then(|bundle| anonymous_client(&bundle));
-        let tls = tls.map_err(|error| said(format!("failed to use ConfigMap waybill-trust: {error}")))?;
+        let tls = connector(cluster).await?;
         let host = format!("{NAME}.{system}.svc");
         let name = ServerName::try_from(host).map_err(|_| said(format!("{system:?} is no namespace")))?;
         let system = Cluster { namespace: system.to_owned(), ..cluster.clone() };
-        Ok(Self { system, tls: TlsConnector::from(Arc::new(tls)), name })
+        Ok(Self { system, tls, name })
     }
 
     /// A connection to the board whose certificate was checked.
@@ -143,25 +132,6 @@ impl Way {
             Err(error) => eprintln!("error: {}", error.told()),
         }
     }
-}
-
-/// A token of this account that is good at the board and nowhere else.
-async fn token(cluster: &Cluster, account: &str) -> Result<Zeroizing<String>, Error> {
-    let spec = TokenRequestSpec {
-        audiences: vec![NAME.to_owned()],
-        expiration_seconds: Some(TOKEN_LIFE),
-        ..TokenRequestSpec::default()
-    };
-    let request = TokenRequest { spec, ..TokenRequest::default() };
-    let made = cluster.api::<ServiceAccount>().create_token_request(account, &PostParams::default(), &request).await;
-    let made = made.map_err(|error| match &error {
-        kube::Error::Api(status) if status.is_not_found() => said(format!(
-            "there is no ServiceAccount {account:?} in namespace {:?}\n  the chart makes waybill-viewer in the namespaces it lists; docs/board.md says how to make one elsewhere",
-            cluster.namespace
-        )),
-        _ => cluster.failed("create", &format!("serviceaccounts/token {account}"), error),
-    })?;
-    Ok(Zeroizing::new(made.status.map(|status| status.token).unwrap_or_default()))
 }
 
 /// Whatever opens addresses here; where nothing does, the printed one is enough.
