@@ -19,6 +19,7 @@ use k8s_openapi::api::authentication::v1::UserInfo;
 use reqwest::Url;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::config::OidcArgs;
 use crate::timed::Timed;
@@ -34,6 +35,8 @@ pub(crate) const CALLBACK: &str = "/login/oidc/callback";
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
 /// More than log in at once; then whoever began first begins anew.
 const MOST: usize = 10_000;
+/// How many may wait for the issuer.
+const AT_ONCE: usize = 16;
 /// What is known of an issuer is asked for anew after this time.
 const KEPT: Duration = Duration::from_secs(300);
 /// Or when a key is named that is not known: after a rotation, but not as often as somebody likes.
@@ -47,6 +50,8 @@ pub(crate) struct Oidc {
     pub(crate) begins: String,
     callback: String,
     scope: String,
+    /// Of its own: an issuer that is slow keeps nobody else from coming in.
+    pub(crate) places: Semaphore,
     flows: Timed<Flow>,
 }
 
@@ -94,6 +99,7 @@ impl Oidc {
             begins: format!("{external}/login/oidc"),
             callback: format!("{external}{CALLBACK}"),
             scope: args.scope(),
+            places: Semaphore::new(AT_ONCE),
             flows: Timed::new(MOST),
             issuer,
         }))

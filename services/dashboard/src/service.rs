@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) namespaces: Vec<String>,
     /// Where people may log in besides; none where nothing is configured.
     pub(crate) oidc: Option<Oidc>,
-    /// How many tokens, links and answers of an issuer may be under review at once: anybody may bring one.
+    /// How many tokens and links may be under review at once: anybody may bring one.
     pub(crate) logins: Semaphore,
     /// Cancelled when the process is told to end: whoever listens is let go.
     pub(crate) stop: CancellationToken,
@@ -92,18 +92,16 @@ impl Shared {
         Ok(Visible::Some(seen.into()))
     }
 
-    /// A place among those whose token, link or answer is being looked at.
-    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        let busy =
-            Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), "too many come in at once; try again in a moment");
-        let later = HeaderValue::from_static("1");
-        self.logins.try_acquire().map_err(|_| busy.header(header::RETRY_AFTER, later))
-    }
-
     /// Whether the board works in this namespace at all.
     pub(crate) fn covers(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace)
     }
+}
+
+/// A place among those that come in at once: anybody may try.
+pub(crate) fn place(among: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
+    let busy = Problem::new(generic(StatusCode::TOO_MANY_REQUESTS), "too many come in at once; try again in a moment");
+    among.try_acquire().map_err(|_| busy.header(header::RETRY_AFTER, HeaderValue::from_static("1")))
 }
 
 /// What each namespace trusts, followed from the first time somebody asks.

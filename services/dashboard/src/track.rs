@@ -24,7 +24,7 @@ use crate::http::access::cookie;
 use crate::http::photos::{attached, is_hash, picture};
 use crate::http::{quiet, unkept};
 use crate::page::{self, Chrome, qr};
-use crate::service::Service;
+use crate::service::{Service, place};
 use view::{CodePage, EnterPage, TrackPage};
 use visit::{Away, COOKIE, LIFE, Visit};
 
@@ -99,7 +99,7 @@ async fn enter(State(service): State<Service>, Checked(Form(brought)): Checked<F
     let Some((namespace, grant)) = visit::read_link(&brought.link) else {
         return Ok(entrance(Some(visit::NO_LINK)));
     };
-    let _place = service.place()?;
+    let _place = place(&service.logins)?;
     // The same words whether there is no such namespace or no such link.
     let opened = match service.covers(namespace) {
         true => Visit::open(&service, namespace, grant).await,

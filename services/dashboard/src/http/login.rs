@@ -13,13 +13,13 @@ use waybill_chassis::problem::{Checked, Problem};
 use super::access::{COOKIE, away, cookie};
 use super::quiet;
 use crate::page::{self, Chrome, LoginPage, Way};
-use crate::service::{Service, Shared};
+use crate::service::{Service, Shared, place};
 use crate::session::{CODE_LIFE, LIFE};
 
 /// `POST /api/session`: whoever shows a Kubernetes token gets a code, worth one browser for a minute.
 pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
     let token = bearer(&headers)?;
-    let _place = service.place()?;
+    let _place = place(&service.logins)?;
     let user = service.reviews.whose(token).await.map_err(|error| away(&error))?;
     let user = user.ok_or_else(|| Problem::new(INVALID, "the token is nobody's, or for something else"))?;
     tracing::info!("somebody logs in with a Kubernetes token");

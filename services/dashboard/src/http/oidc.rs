@@ -14,7 +14,7 @@ use super::access::cookie;
 use super::{login, quiet, unkept};
 use crate::oidc::{LIFE, Oidc, Refusal, Returned};
 use crate::page::{self, Chrome, EnteredPage};
-use crate::service::{Service, Shared};
+use crate::service::{Service, Shared, place};
 
 const ISSUER_AWAY: Kind = Kind {
     slug: "issuer-unavailable",
@@ -36,7 +36,7 @@ fn configured(service: &Shared) -> Result<&Oidc, Problem> {
 /// `GET /login/oidc`
 pub(super) async fn begin(State(service): State<Service>) -> Result<Response, Problem> {
     let oidc = configured(&service)?;
-    let _place = service.place()?;
+    let _place = place(&oidc.places)?;
     let (to, browser) = oidc.begin().await.map_err(|refusal| problem(&refusal))?;
     Ok((quiet(), [(header::SET_COOKIE, bound(&browser, LIFE.as_secs()))], Redirect::to(to.as_str())).into_response())
 }
@@ -48,7 +48,7 @@ pub(super) async fn finish(
     Checked(Query(returned)): Checked<Query<Returned>>,
 ) -> Result<Response, Problem> {
     let oidc = configured(&service)?;
-    let _place = service.place()?;
+    let _place = place(&oidc.places)?;
     let user = oidc.finish(returned, cookie(&headers, COOKIE)).await.map_err(|refusal| problem(&refusal))?;
     tracing::info!("somebody logs in with the issuer");
     let chrome = Chrome { title: "You are logged in".into(), ..Chrome::default() };

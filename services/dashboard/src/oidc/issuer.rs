@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 512 << 10;
 
+/// How long one that did not answer is left alone.
+const REST: Duration = Duration::from_secs(2);
+
 /// Why the settings for an issuer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
@@ -53,6 +56,8 @@ pub(crate) enum Error {
     Code(String),
     #[error("the issuer's answer is too long, or not what it should be")]
     Malformed,
+    #[error("the issuer did not answer a moment ago")]
+    Resting,
     #[error("the configured issuer says it is another one")]
     Foreign,
 }
@@ -80,6 +85,12 @@ pub(super) struct Known {
     pub(super) keys: Arc<[Jwk]>,
 }
 
+#[derive(Default)]
+struct Last {
+    known: Option<Known>,
+    failed: Option<Instant>,
+}
+
 /// A code, and what proves that it is ours.
 pub(super) struct Exchange<'a> {
     pub(super) code: &'a str,
@@ -94,7 +105,7 @@ pub(super) struct Issuer {
     client: String,
     secret: Option<PathBuf>,
     http: reqwest::Client,
-    known: Mutex<Option<Known>>,
+    last: Mutex<Last>,
 }
 
 impl Issuer {
@@ -109,7 +120,7 @@ impl Issuer {
             client: args.client_id().ok_or(Unusable::NoClient)?,
             secret: args.client_secret_file(),
             http: http(args)?,
-            known: Mutex::default(),
+            last: Mutex::default(),
             name,
         }))
     }
@@ -128,10 +139,20 @@ impl Issuer {
 
     /// What it says of itself, not older than this.
     pub(super) async fn known(&self, age: Duration) -> Result<Known, Error> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < age) {
+        let mut last = self.last.lock().await;
+        if let Some(known) = last.known.as_ref().filter(|known| known.at.elapsed() < age) {
             return Ok(known.clone());
         }
+        // Whoever waited while it did not answer does not wait for that again.
+        if last.failed.is_some_and(|at| at.elapsed() < REST) {
+            return Err(Error::Resting);
+        }
+        let asked = self.ask().await;
+        last.failed = asked.is_err().then(Instant::now);
+        Ok(last.known.insert(asked?).clone())
+    }
+
+    async fn ask(&self) -> Result<Known, Error> {
         let about: About = read(self.http.get(&self.discovery)).await?;
         if about.issuer != self.name {
             return Err(Error::Foreign);
@@ -139,8 +160,7 @@ impl Issuer {
         let keys: Keys = read(self.http.get(about.jwks_uri.clone())).await?;
         // A key of a kind that is not known here spoils none of the others.
         let keys = keys.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
-        let fresh = Known { at: Instant::now(), about: Arc::new(about), keys };
-        Ok(known.insert(fresh).clone())
+        Ok(Known { at: Instant::now(), about: Arc::new(about), keys })
     }
 
     /// The ID token it gives for a code.

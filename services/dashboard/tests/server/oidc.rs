@@ -248,3 +248,21 @@ async fn without_an_issuer_there_is_no_way_to_one() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_is_away_is_named_so_and_keeps_nobody_else_out() {
+    let away = |_: &str, _: &std::path::Path| {
+        let words = "--external-url=https://board.example --oidc-issuer=https://127.0.0.1:1 --oidc-client-id=board";
+        words.split(' ').map(str::to_owned).collect()
+    };
+    in_room_of("board-oidc-away", (Router::new(), &away), async |room| {
+        for _ in 0..2 {
+            let seen = room.get("/login/oidc", "").await;
+            assert_eq!((seen.status, session(&seen)), (503, None));
+            assert!(seen.text.contains("The login service does not answer"), "{}", seen.text);
+        }
+        let cookie = room.login("waybill-viewer").await;
+        assert_eq!(room.get("/", &cookie).await.status, 200);
+    })
+    .await;
+}
