@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -168,7 +169,9 @@ fn address(pid: u32) -> Result<String> {
 
 pub(crate) fn client(host: &str, at: SocketAddr, trust: &str) -> Result<Client> {
     let roots = Certificate::from_pem_bundle(trust.as_bytes())?;
-    Ok(Client::builder().tls_certs_only(roots).resolve(host, at).no_proxy().http1_only().build()?)
+    // Who logs in is sent on, with a cookie that has to be seen.
+    let client = Client::builder().tls_certs_only(roots).redirect(Policy::none());
+    Ok(client.resolve(host, at).no_proxy().http1_only().build()?)
 }
 
 /// A view token, as a recipient gets it: somebody who may read the Delivery grants, the grant is exchanged.

@@ -26,8 +26,9 @@ use jobs::Done;
 
 /// Messages sent in one turn of the loop, before it looks at what came in.
 const BATCH: usize = 64;
-/// Writes under way at once: more wait here, where they cost nothing, not in the API server, which takes no more at a time.
-const WRITES: usize = 32;
+/// Writes under way at once: more wait here, where they cost nothing. In a busy API server they would hold up the watch, and what is
+/// decided on an old word of it is written in vain.
+const WRITES: usize = 8;
 
 /// One term of office.
 pub(crate) struct Office {
