@@ -3,7 +3,7 @@
 export WAYBILL_CLUSTER
 .DEFAULT_GOAL := help
 export FAULT_FLAGS
-.PHONY: help up down status logs kubeconfig test fault lint bench screenshots images crds install.yaml
+.PHONY: help up down status logs kubeconfig test fault lint bench screenshots images crds openapi install.yaml
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ images: ## the images for the local node
 
 crds: ## regenerate the custom resource definitions from the types
 	@scripts/crds
+
+openapi: ## rewrite the descriptions of the HTTP APIs (docs/openapi) from the routes
+	@scripts/openapi
 
 install.yaml: ## plain manifests for those without helm
 	@scripts/install-yaml

@@ -73,6 +73,10 @@ pub struct Args {
     #[arg(long, env = "WAYBILL_BOARD_URL")]
     pub board_url: Option<String>,
 
+    /// Requests a minute that one caller may make of an API (a certificate, a credential, or an address without either); 0 for no limit.
+    #[arg(long, env = "WAYBILL_RATE_LIMIT", default_value_t = 60_000)]
+    pub rate_limit: u32,
+
     /// How many objects of one kind are worked on at the same time.
     #[arg(long, env = "WAYBILL_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,

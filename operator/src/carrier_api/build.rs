@@ -70,6 +70,7 @@ fn program<'a>(valid: &Valid, uid: &str, photos: &Photos, settings: &'a Args) ->
             ("WAYBILL_NAME", NAME.to_owned()),
             ("WAYBILL_UID", uid.to_owned()),
             ("WAYBILL_PHOTOS_URL", photos.url()),
+            ("WAYBILL_RATE_LIMIT", settings.rate_limit.to_string()),
         ],
         env_from: settings.photos_credentials.clone().filter(|name| !name.is_empty()),
         mounts,

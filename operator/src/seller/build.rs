@@ -76,6 +76,7 @@ fn program<'a>(seller: &Valid, settings: &'a Args, made: &Made) -> Program<'a> {
             ("WAYBILL_NAME", seller.known.name.clone()),
             ("WAYBILL_UID", seller.known.uid.clone()),
             ("WAYBILL_BROKER", broker::for_sellers(settings)),
+            ("WAYBILL_RATE_LIMIT", settings.rate_limit.to_string()),
             ("WAYBILL_ORDER_URLS", settings.order_urls.join(",")),
             ("WAYBILL_NOTIFY_HOSTS", notify_hosts(seller, settings)),
             ("WAYBILL_SELLER_API", format!("https://{}.{}.svc:{PORT}", made.name, made.namespace)),

@@ -29,7 +29,6 @@ use crate::bundle::{self, make};
 use crate::retention::{Kept, kept};
 use crate::service::{Shared, now};
 use crate::store::{self, Store};
-use crate::view::time_of;
 use crate::{declare, http};
 use due::Due;
 
@@ -70,7 +69,7 @@ pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) phase: String,
     /// Seconds since the epoch.
-    ended: u64,
+    pub(crate) ended: u64,
     pub(crate) size: u64,
     pub(crate) sha256: String,
     /// How many entries of the log it holds.
@@ -80,14 +79,6 @@ pub(crate) struct Line {
     /// Whether pictures may be in it, and until when: seconds since the epoch.
     photos: bool,
     photos_until: Option<u64>,
-}
-
-impl Line {
-    /// As it is told.
-    pub(crate) fn shown(&self) -> serde_json::Value {
-        json!({"uid": self.uid, "upc": self.upc, "name": self.name, "phase": self.phase, "ended": time_of(self.ended),
-               "size": self.size, "sha256": self.sha256})
-    }
 }
 
 fn bundle_path(uid: &str) -> Path {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use waybill_chassis::limit::LimitArgs;
 use waybill_chassis::probes::ProbeArgs;
 use waybill_chassis::telemetry::LogArgs;
 
@@ -67,6 +68,9 @@ pub struct Args {
     /// Address of the Carrier API
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5001", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     #[command(flatten)]
     pub probes: ProbeArgs,

@@ -9,6 +9,7 @@ mod tests;
 
 use hmac::{Hmac, KeyInit, Mac};
 use object_store::path::Path;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::Sha256;
 use waybill_protocol::fact::reason::DeclaredFact;
@@ -24,10 +25,13 @@ pub(crate) const MAX_NOTE: usize = 2 << 10;
 pub(crate) const MOST: usize = 32;
 
 /// The body of a declaration.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Declaration")]
 pub(crate) struct Asked {
+    /// `Delivered`, `AttemptFailed`, `Refused`, `Damaged`, `Lost`, `Found`, `GivenBack` or `Incident`.
     pub(crate) fact: String,
+    /// At most 2 KiB.
     #[serde(default)]
     pub(crate) note: Option<String>,
 }

@@ -2,17 +2,18 @@
 //!
 //! Three kinds of clients: agents (certificate and token), viewers (a view token or a Kubernetes token), users of the cluster (a
 //! Kubernetes token).
-//! Handlers are thin: who asks is settled by an extractor, what follows by `report`, `view`, `photo`, `grants`, `bundle`.
+//! Each route is described where it is added (`operations`, bodies in `said`). Handlers are thin: who asks is settled by an extractor, what follows by `report`, `view`, `photo`, `grants`, `bundle`.
 
 mod access;
 mod agent;
 mod bundles;
 mod declarations;
-mod etag;
+mod operations;
 mod page;
 mod photos;
 mod problems;
 mod renewal;
+mod said;
 mod shipment;
 mod user;
 mod viewers;
@@ -20,55 +21,58 @@ mod write;
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use waybill_chassis::api::Api;
 
-use crate::photo::MAX_BYTES;
 use crate::service::Service;
+use said::Alive;
 
-pub(crate) use etag::Tagged;
 pub(crate) use photos::{folder as photos_of, path as photo_at};
+pub(crate) use said::{KeySet, PublicKey};
 
 /// How long a photo may take over a slow link; a connection that stands still is closed long before.
 pub(crate) const UPLOAD: Duration = Duration::from_secs(180);
 /// How long everything else may take.
 const REQUEST: Duration = Duration::from_secs(30);
-/// Bytes of a body that somebody sends before we know who it is: a renewal is the longest of them, with 512 bytes in base64.
-const SMALL: usize = 2 << 10;
-/// Bytes of a declaration: its note, however much of it JSON writes in six characters.
-const NOTED: usize = 16 << 10;
 
 /// All routes, without the layers every service has.
 pub(crate) fn router(service: Service) -> Router {
-    let small = || DefaultBodyLimit::max(SMALL);
-    let uploads = Router::new()
-        .route("/api/agent/deliveries/{uid}/photos", put(photos::put).layer(DefaultBodyLimit::max(MAX_BYTES)));
-    let agents = Router::new()
-        .route("/api/agent/deliveries", get(agent::deliveries))
-        .route("/api/agent/deliveries/{uid}/log", get(agent::log))
-        .route("/api/agent/deliveries/{uid}/photos/{hash}", get(photos::get_own))
-        .route("/identity", post(renewal::renew).layer(small()));
-    let viewers = Router::new()
-        .route("/api/shipment", get(shipment::list))
-        .route("/api/shipment/{upc}", get(shipment::get).post(shipment::post))
-        .route("/api/shipment/{upc}/photos/{hash}", get(photos::get))
-        .route("/api/shipment/{upc}/bundle", get(bundles::get))
-        .route("/api/archive", get(bundles::list))
-        .route("/api/archive/{uid}/bundle", get(bundles::get_archived))
-        .route("/api/shipment/{upc}/grants", get(viewers::list).post(viewers::grant).layer(small()))
-        .route("/api/shipment/{upc}/grants/{id}", delete(viewers::revoke))
-        .route("/api/shipment/{upc}/declarations", post(declarations::declare).layer(DefaultBodyLimit::max(NOTED)))
-        .route("/api/shipment/{upc}/notes/{hash}", get(declarations::note))
-        .route("/api/view-token", post(viewers::token).layer(small()))
-        .route("/.well-known/jwks.json", get(viewers::jwks));
-    let quick =
-        Router::new().route("/", get(alive)).merge(agents).merge(viewers).layer(from_fn_with_state(REQUEST, in_time));
-    quick.merge(uploads).with_state(service)
+    api().serve().with_state(service)
+}
+
+/// The API's description, OpenAPI 3.1, as it is committed in `docs/openapi`.
+pub fn description() -> String {
+    api().description()
+}
+
+fn api() -> Api<Service> {
+    let quick = Api::new(operations::ABOUT)
+        .route(operations::alive(), alive)
+        .route(operations::open_deliveries(), agent::deliveries)
+        .route(operations::log(), agent::log)
+        .route(operations::own_photo(), photos::get_own)
+        .route(operations::renew(), renewal::renew)
+        .route(operations::shipments(), shipment::list)
+        .route(operations::shipment(), shipment::get)
+        .route(operations::report(), shipment::post)
+        .route(operations::photo(), photos::get)
+        .route(operations::bundle(), bundles::get)
+        .route(operations::archive(), bundles::list)
+        .route(operations::archived(), bundles::get_archived)
+        .route(operations::grants(), viewers::list)
+        .route(operations::grant(), viewers::grant)
+        .route(operations::revoke(), viewers::revoke)
+        .route(operations::declare(), declarations::declare)
+        .route(operations::note(), declarations::note)
+        .route(operations::view_token(), viewers::token)
+        .route(operations::jwks(), viewers::jwks);
+    quick
+        .around(|routes| routes.layer(from_fn_with_state(REQUEST, in_time)))
+        .route(operations::keep_photo(), photos::put)
 }
 
 /// The server's own limit is that of an upload; nobody else holds a request open for so long.
@@ -78,13 +82,14 @@ async fn in_time(State(limit): State<Duration>, request: Request, next: Next) ->
 }
 
 /// D-22: says that somebody is here, to anybody.
-async fn alive() -> Json<Value> {
-    Json(json!({ "carrier": "connected" }))
+async fn alive() -> Json<Alive> {
+    Json(Alive { carrier: "connected" })
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use axum::routing::get;
     use tower::ServiceExt;
 
     use super::*;
@@ -95,5 +100,13 @@ mod tests {
         let limited = routes.layer(from_fn_with_state(Duration::from_millis(1), in_time));
         let answer = limited.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+
+    /// A route is added with its description; one that is added past it shows here.
+    #[test]
+    fn every_route_is_described_and_nothing_else_is() {
+        let said: serde_json::Value = serde_json::from_str(&description()).unwrap();
+        let described = said["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(waybill_chassis::api::paths(&api().serve()), described);
     }
 }

@@ -62,6 +62,7 @@ use store::Store;
 use views::Views;
 
 pub use config::{Args, Bucket};
+pub use http::description;
 pub use store::OpenError;
 
 /// For whom Kubernetes tokens are made that open this API and nothing else.
@@ -139,7 +140,7 @@ async fn work(
         () = filled(&service, revocations.clone()) => cache.open(),
     }
     // The longest there is; every other route has its own, shorter one.
-    let limits = Limits { request: http::UPLOAD, ..Limits::default() };
+    let limits = Limits { request: http::UPLOAD, requests: args.limit.per_minute, ..Limits::default() };
     let app = server::app(http::router(Arc::clone(&service)), HttpMetrics::new(metrics), revocations, &limits);
     let (clients, metrics, gate) = (ClientAuth::Optional, TlsMetrics::new(metrics), probes.gate("api"));
     let server = Server { listener, app, material, clients, limits, metrics, gate };

@@ -9,6 +9,7 @@ mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use waybill_crds::phase::MAX_NEW_EVENTS;
 use waybill_protocol::{
@@ -16,8 +17,9 @@ use waybill_protocol::{
 };
 
 /// The body of a post. One event may stand alone; the token belongs into the header and is tolerated here (D-19).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct Report {
+    /// Signed events in base64, 1 to 8.
     #[serde(default)]
     pub(crate) events: Vec<String>,
     #[serde(default)]
@@ -63,7 +65,7 @@ const MOST: usize = 128;
 const MOST_WITH_ENDINGS: usize = 144;
 
 /// What became of one event, for its author.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Taken {
     pub(crate) id: String,

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use waybill_chassis::etag::Tagged;
 use waybill_chassis::problem::Problem;
 use waybill_crds::Delivery;
 use waybill_protocol::Log;
 
-use crate::http::Tagged;
 use crate::view::view;
 
 /// Some thousand deliveries with somebody looking; beyond that all are made anew.

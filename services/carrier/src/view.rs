@@ -3,6 +3,7 @@
 //! Nothing of an event's content is shown but its kind, its author and its time: no person, no place (D-24).
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use waybill_crds::Delivery;
 use waybill_crds::delivery::{LocationSharing, Window};
@@ -10,8 +11,9 @@ use waybill_protocol::fact::reason::EvidenceKind;
 use waybill_protocol::{Entry, Log, Phase, Stage, State, UnixMillis, Verdict};
 
 /// One delivery, as a viewer sees it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Shipment")]
 pub(crate) struct View {
     pub(crate) upc: String,
     pub(crate) phase: &'static str,
@@ -32,7 +34,7 @@ pub(crate) struct View {
 }
 
 /// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Step {
     pub(crate) event: &'static str,
@@ -47,7 +49,7 @@ pub(crate) struct Step {
 }
 
 /// One photo that the log names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Shown {
     pub(crate) hash: String,
     pub(crate) url: String,
@@ -70,8 +72,9 @@ pub(crate) fn view(delivery: &Delivery, log: &Log) -> View {
 }
 
 /// One delivery among others, for those who may read them all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ShipmentLine")]
 pub(crate) struct Line {
     name: String,
     uid: String,

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::jwt::{Keys, Refusal, Verifier, fresh_id};
 use zeroize::Zeroizing;
 
 use crate::grants::Audience;
+use crate::http::{KeySet, PublicKey};
 use crate::ring::Ring;
 use crate::service::now;
 use crate::tokens::{LIFE, Pass, VIEW};
@@ -79,10 +79,17 @@ impl Views {
     }
 
     /// The public keys as a JWK set (RFC 7517, RFC 8037).
-    pub(crate) fn jwks(&self) -> Value {
+    pub(crate) fn jwks(&self) -> KeySet {
         let ring = lock(&self.ring);
-        let key = |(kid, public): (&str, &[u8; 32])| json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": URL_SAFE_NO_PAD.encode(public)});
-        json!({"keys": ring.public().map(key).collect::<Vec<_>>()})
+        let key = |(kid, public): (&str, &[u8; 32])| PublicKey {
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            usage: "sig",
+            kid: kid.to_owned(),
+            x: URL_SAFE_NO_PAD.encode(public),
+        };
+        KeySet { keys: ring.public().map(key).collect() }
     }
 }
 
@@ -127,10 +134,10 @@ mod tests {
         let (publish, source) = watch::channel(files(1));
         let views = Views::follow("api", source).unwrap();
         let before = views.issue(("d-1", "UPC_1"), Audience::Viewer).unwrap_or_else(|error| panic!("{error}")).token;
-        assert_eq!(views.jwks()["keys"].as_array().unwrap().len(), 1);
+        assert_eq!(views.jwks().keys.len(), 1);
         publish.send_replace(files(2));
         let both = async {
-            while views.jwks()["keys"].as_array().unwrap().len() < 2 {
+            while views.jwks().keys.len() < 2 {
                 tokio::task::yield_now().await;
             }
         };

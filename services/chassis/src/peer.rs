@@ -3,6 +3,7 @@
 //! Trust: everything here stands in a certificate that rustls verified against our bundle; the name is the one the
 //! issuer set. It is the identity of the connection, so the revocation check looks at it again on every request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -87,6 +88,8 @@ fn serial(raw: &[u8]) -> String {
 pub struct Connection {
     /// The client's identity; none where it showed no certificate.
     pub peer: Option<Arc<Peer>>,
+    /// Where it called from.
+    pub address: Option<IpAddr>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Peer {

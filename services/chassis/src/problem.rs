@@ -22,7 +22,7 @@ use crate::telemetry::report;
 pub use extract::Checked;
 
 /// Where the descriptions of problem types live; the slug is appended.
-const BASE: &str = "https://waybill.dev/problems/";
+pub(crate) const BASE: &str = "https://waybill.dev/problems/";
 /// Media type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 

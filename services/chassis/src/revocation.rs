@@ -29,6 +29,9 @@ pub const EXPIRED: Kind =
 pub const UNKNOWN: Kind =
     Kind { slug: "revocations-unknown", title: "Revocations not known yet", status: StatusCode::SERVICE_UNAVAILABLE };
 
+/// What a request with a certificate may be refused with, whatever it asks.
+pub const KINDS: [Kind; 3] = [REVOKED, EXPIRED, UNKNOWN];
+
 /// Why a list was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,8 +1,8 @@
 //! One way to serve HTTP over TLS: certificates that reload, clients that are known, limits that hold, a drain that
 //! ends.
 //!
-//! Order of the layers, outermost first: request id and span, metrics, the one error shape, panics caught, time limit,
-//! revocations, body limit, then the service's own routes. Whatever an inner one refuses, an outer one counts, logs and
+//! Order of the layers, outermost first: request id and span, metrics, the one error shape, the caller's quota, panics caught, time
+//! limit, revocations, body limit, then the service's own routes. Whatever an inner one refuses, an outer one counts, logs and
 //! shapes.
 
 mod door;
@@ -30,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::limit::{self, Limit};
 use crate::metrics::{HttpMetrics, track};
 use crate::probes::Gate;
 use crate::problem;
@@ -69,6 +70,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a body, where a route does not say otherwise.
     pub body: usize,
+    /// Requests a minute of one caller; 0 for no limit.
+    pub requests: u32,
     /// Connections at once of clients that showed who they are; and as many under way to show it, before they cost a
     /// handshake.
     pub connections: usize,
@@ -86,6 +89,7 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             body: 64 << 10,
+            requests: limit::PER_MINUTE,
             connections: 1024,
             anonymous: 512,
             drain: Duration::from_secs(20),
@@ -103,6 +107,7 @@ pub fn app(routes: Router, http: HttpMetrics, revocations: Revocations, limits: 
         // Answers may hold what only this client may read: nobody stores them unless a route says so.
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(from_fn(problem::finish))
+        .layer(from_fn_with_state(Limit::per_minute(limits.requests), limit::within))
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request))
         .layer(from_fn_with_state(revocations, refuse_revoked))
@@ -147,7 +152,7 @@ impl Server {
         let server = axum_server::from_tcp(listener).map_err(Error::Listener)?;
         let door = door::Door::new(config.clone(), &self.limits, self.metrics.clone());
         let mut server = server.acceptor(door).handle(handle.clone());
-        limit(server.http_builder(), self.limits.head);
+        bound(server.http_builder(), self.limits.head);
         let serving = server.serve(self.app.into_make_service());
         tokio::select! {
             served = serving => served.map_err(Error::Serve),
@@ -156,7 +161,7 @@ impl Server {
     }
 }
 
-fn limit(http: &mut Builder<TokioExecutor>, head: Duration) {
+fn bound(http: &mut Builder<TokioExecutor>, head: Duration) {
     http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 << 10);
     http.http2()
         .timer(TokioTimer::new())

@@ -1,21 +1,14 @@
 //! The checker of proof bundles: a page that reads a bundle in the browser and sends it nowhere. It is `waybill-checker`'s; anybody may have
 //! it, logged in or not.
 
-use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use waybill_checker::{PACKED, PAGE, POLICY, TAG};
 
 use crate::assets::takes_gzip;
-use crate::service::Service;
-
-pub(crate) fn router() -> Router<Service> {
-    Router::new().route("/check", get(page))
-}
 
 /// `GET /check`: the one page whose policy lets a module run. A frame is refused here: a page can't do that for itself.
-async fn page(headers: HeaderMap) -> Response {
+pub(crate) async fn page(headers: HeaderMap) -> Response {
     let tag = format!("\"{TAG}\"");
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes().ends_with(tag.as_bytes()));
     let about = [

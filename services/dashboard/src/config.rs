@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use waybill_chassis::limit::LimitArgs;
 use waybill_chassis::probes::ProbeArgs;
 use waybill_chassis::telemetry::LogArgs;
 
@@ -41,6 +42,9 @@ pub struct Args {
     /// Address of the board
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5002", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     #[command(flatten)]
     pub oidc: OidcArgs,

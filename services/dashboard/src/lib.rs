@@ -49,6 +49,7 @@ use metrics::BoardMetrics;
 use service::{Service, Shared, Trusts};
 
 pub use config::Args;
+pub use http::description;
 pub use oidc::Unusable;
 
 /// Why the board ended.
@@ -111,7 +112,8 @@ async fn work(
     let feed = Feed::follow(&client, &args.namespaces(), probes.gate("cache"), &stop);
     let metered = (BoardMetrics::new(metrics), shutdown.clone());
     let service = assemble(client, (feed, oidc), args, metered);
-    let limits = Limits { anonymous: VIEWERS, connections: VIEWERS, ..Limits::default() };
+    let requests = args.limit.per_minute;
+    let limits = Limits { anonymous: VIEWERS, connections: VIEWERS, requests, ..Limits::default() };
     let app = app(service, HttpMetrics::new(metrics), &limits);
     let (clients, metrics, gate) = (ClientAuth::None, TlsMetrics::new(metrics), probes.gate("board"));
     let server = Server { listener, app, material, clients, limits, metrics, gate };

@@ -17,6 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use reqwest::Url;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -64,11 +65,15 @@ struct Flow {
 }
 
 /// What the browser brings back.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct Returned {
+    /// What the browser was sent out with
     state: Option<String>,
+    /// What the issuer gave
     code: Option<String>,
+    /// Why the issuer gave nothing
     error: Option<String>,
+    /// Which issuer it is
     iss: Option<String>,
 }
 

@@ -6,20 +6,26 @@ use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use waybill_crds::Phase;
 
 use crate::feed::row::{Lane, Row};
 
 /// The query of the board, as a browser sends it: an empty field asks for nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Asked {
+    /// Part of a UPC, a name, a carrier or a seller
     pub(crate) q: String,
+    /// `attention`, `moving` or `done`; all of them otherwise
     pub(crate) lane: String,
+    /// A phase, such as `OutForDelivery`
     pub(crate) phase: String,
     pub(crate) namespace: String,
+    /// `quiet` or `upc`; what changed last otherwise
     pub(crate) sort: String,
+    /// The cursor a page ends in
     pub(crate) after: String,
 }
 

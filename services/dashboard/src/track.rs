@@ -7,17 +7,18 @@
 //! nothing else; link and view token stay in the memory of the board, are in no log, and go with it.
 
 mod door;
+mod operations;
 mod view;
 mod visit;
 
-use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use waybill_chassis::api::{About, Api};
 use waybill_chassis::problem::{Checked, Kind, Problem, generic};
 
 use crate::http::access::cookie;
@@ -26,28 +27,34 @@ use crate::http::{quiet, unkept};
 use crate::page::{self, Chrome, qr};
 use crate::service::{Service, place};
 use view::{CodePage, EnterPage, TrackPage};
-use visit::{Away, COOKIE, LIFE, Visit};
+use visit::{Away, LIFE, Visit};
 
-pub(crate) use visit::Visits;
+pub(crate) use visit::{COOKIE, Visits};
 
 const PHOTO_AWAY: Kind =
     Kind { slug: "photo-unavailable", title: "The picture is not here", status: StatusCode::NOT_FOUND };
 const BUNDLE_AWAY: Kind =
     Kind { slug: "bundle-unavailable", title: "The proof is not here", status: StatusCode::NOT_FOUND };
+const API_AWAY: Kind = Kind {
+    slug: "carrier-api-unavailable",
+    title: "Nothing can be said at this moment",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+};
 const CODE_AWAY: Kind =
     Kind { slug: "code-unavailable", title: "There is no code here", status: StatusCode::NOT_FOUND };
 
 /// The routes under `/track`.
-pub(crate) fn router() -> Router<Service> {
-    Router::new()
-        .route("/track", get(shown))
-        .route("/track/session", post(enter))
-        .route("/track/leave", post(leave))
-        .route("/track/code", get(code))
-        .route("/track/bundle", get(bundle))
-        .route("/track/photos/{hash}", get(photo))
-        .route("/track/door", get(door::page).post(door::ask))
-        .route("/track/door/answer", post(door::answer))
+pub(crate) fn api(about: About) -> Api<Service> {
+    Api::new(about)
+        .route(operations::shown(), shown)
+        .route(operations::enter(), enter)
+        .route(operations::leave(), leave)
+        .route(operations::code(), code)
+        .route(operations::bundle(), bundle)
+        .route(operations::photo(), photo)
+        .route(operations::door(), door::page)
+        .route(operations::ask(), door::ask)
+        .route(operations::answer(), door::answer)
 }
 
 /// What an answer of these routes is: for one person, at one moment.
@@ -74,6 +81,11 @@ fn entrance(refused: Option<&'static str>) -> Response {
     unkept(page::html(&HeaderMap::new(), &EnterPage { chrome, refused }))
 }
 
+/// Whoever has no link open goes to where one is opened, or is told that it ended.
+fn first() -> Response {
+    (quiet(), Redirect::to("/track")).into_response()
+}
+
 /// A link that worked once.
 fn closed(service: &Service, headers: &HeaderMap) -> Response {
     let mut page = entrance(Some(visit::ENDED));
@@ -89,8 +101,10 @@ fn end(service: &Service, headers: &HeaderMap) -> HeaderValue {
 }
 
 /// A link, or what follows its `#`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Link")]
 struct Brought {
+    /// As it was sent, or what follows its `#`.
     link: String,
 }
 
@@ -125,9 +139,9 @@ async fn leave(State(service): State<Service>, headers: HeaderMap) -> Response {
 
 /// `GET /track/code`: the recipient's code, to show or to print.
 async fn code(State(service): State<Service>, headers: HeaderMap) -> Answer {
-    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(entrance(None)) };
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     let text = match visit.receipt_code(&service).await {
-        Err(Away::Closed) => return Ok(closed(&service, &headers)),
+        Err(Away::Closed) => return Ok(first()),
         other => other.map_err(problem)?,
     };
     let text =
@@ -141,7 +155,7 @@ async fn code(State(service): State<Service>, headers: HeaderMap) -> Answer {
 async fn photo(State(service): State<Service>, headers: HeaderMap, hash: Checked<Path<String>>) -> Answer {
     let away = || Problem::new(PHOTO_AWAY, "There is no such picture of this parcel, or it was erased.");
     let Checked(Path(hash)) = hash;
-    let visit = service.visits.find(cookie(&headers, COOKIE)).ok_or_else(away)?;
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     if !is_hash(&hash) {
         return Err(away());
     }
@@ -154,7 +168,7 @@ async fn photo(State(service): State<Service>, headers: HeaderMap, hash: Checked
 /// `GET /track/bundle`
 async fn bundle(State(service): State<Service>, headers: HeaderMap) -> Answer {
     let away = || Problem::new(BUNDLE_AWAY, "There is no proof of this parcel yet.");
-    let visit = service.visits.find(cookie(&headers, COOKIE)).ok_or_else(away)?;
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     let path = format!("/api/shipment/{}/bundle", visit.upc);
     let answer = visit.ask(&service, Method::GET, &path).await.map_err(problem)?.ok_or_else(away)?;
     Ok((quiet(), attached(&visit.upc, answer)).into_response())
@@ -162,11 +176,6 @@ async fn bundle(State(service): State<Service>, headers: HeaderMap) -> Answer {
 
 /// What a page cannot show, as a problem.
 fn problem(away: Away) -> Problem {
-    const API_AWAY: Kind = Kind {
-        slug: "carrier-api-unavailable",
-        title: "Nothing can be said at this moment",
-        status: StatusCode::SERVICE_UNAVAILABLE,
-    };
     match away {
         Away::Closed => Problem::new(generic(StatusCode::FORBIDDEN), visit::ENDED),
         Away::Silent => Problem::new(API_AWAY, "What knows about your parcel does not answer. Try again in a moment."),

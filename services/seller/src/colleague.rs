@@ -16,6 +16,7 @@ use waybill_chassis::problem::{Kind, Problem};
 use waybill_cluster::lease::address;
 
 const PASSED_ON: HeaderName = HeaderName::from_static("waybill-passed-on");
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than any answer of ours.
 const MAX_ANSWER: usize = 64 << 10;
@@ -58,11 +59,13 @@ impl Colleague {
         let client = self.client(holder).ok_or_else(nobody)?;
         let url = format!("https://{}:{}/api/delivery/{path}", self.host, holder.port());
         let mut request = client.request(method, url).timeout(PATIENCE).header(PASSED_ON, "1").body(body);
-        if let Some(token) = headers.get(header::AUTHORIZATION) {
-            request = request.header(header::AUTHORIZATION, token);
+        for name in [header::AUTHORIZATION, KEY, header::IF_NONE_MATCH] {
+            if let Some(value) = headers.get(&name) {
+                request = request.header(name, value);
+            }
         }
         let answer = request.send().await.map_err(|_| nobody())?;
-        let (status, kind) = (answer.status(), answer.headers().get(header::CONTENT_TYPE).cloned());
+        let (status, about) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.map_err(|_| nobody())?;
         if body.len() > MAX_ANSWER {
             return Err(nobody());
@@ -72,7 +75,8 @@ impl Colleague {
         }
         let mut answer = Response::new(Body::from(body));
         *answer.status_mut() = status;
-        answer.headers_mut().extend(kind.map(|kind| (header::CONTENT_TYPE, kind)));
+        let kept = [header::CONTENT_TYPE, header::ETAG, header::CACHE_CONTROL];
+        answer.headers_mut().extend(kept.into_iter().filter_map(|name| Some((name.clone(), about.get(name)?.clone()))));
         Ok(answer)
     }
 

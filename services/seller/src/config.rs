@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use waybill_chassis::limit::LimitArgs;
 use waybill_chassis::probes::ProbeArgs;
 use waybill_chassis::telemetry::LogArgs;
 use waybill_crds::Duration;
@@ -74,6 +75,9 @@ pub struct Args {
     /// Address of the Seller API
     #[arg(long, env = "WAYBILL_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
 
     #[command(flatten)]
     pub probes: ProbeArgs,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use waybill_protocol::{
     AttemptSecret, Author, Challenge, Digits, Ed25519Key, Log, Phase, Uid, UnixMillis, X25519Key, hello_nonce,
@@ -65,6 +66,8 @@ pub(crate) struct Asked {
     pub(crate) tries_left: u32,
     /// The attempt's own agent has signed it, wherever it is.
     pub(crate) answered: bool,
+    /// SHA-256 of the key it was asked for under, so that the same request sent again asks for no other.
+    key: Option<[u8; 32]>,
 }
 
 /// Why nothing is asked or answered.
@@ -126,11 +129,16 @@ impl Doors {
         &self,
         delivery: &str,
         attempt: u32,
-        random: [u8; Challenge::LEN],
+        (random, key): ([u8; Challenge::LEN], Option<&str>),
         now: UnixMillis,
     ) -> Result<Asked, Refusal> {
+        let key: Option<[u8; 32]> = key.map(|key| Sha256::digest(key).into());
         let mut doors = self.lock();
         let door = at(&mut doors, delivery, attempt);
+        let same = |asked: &&Asked| key.is_some() && asked.key == key && asked.expires > now;
+        if let Some(asked) = door.open.iter().find(same) {
+            return Ok(*asked);
+        }
         if door.wrong >= WRONG || door.asked >= ASKED {
             return Err(Refusal::TooMany);
         }
@@ -140,7 +148,7 @@ impl Doors {
             door.open.remove(0);
         }
         let (challenge, expires) = (Challenge::from_random(random), UnixMillis(now.0 + LIFE));
-        let asked = Asked { challenge, expires, tries_left: TRIES, answered: false };
+        let asked = Asked { challenge, expires, tries_left: TRIES, answered: false, key };
         door.open.push(asked);
         // Where so many wait, this one's agent is asked when it knocks.
         let _ = self.ring.try_send(delivery.to_owned());
@@ -263,7 +271,7 @@ mod tests {
     const NOW: UnixMillis = UnixMillis::from_secs(1_800_000_000);
 
     fn ask(doors: &Doors, attempt: u32) -> Challenge {
-        doors.ask("d", attempt, rand::random(), NOW).unwrap().challenge
+        doors.ask("d", attempt, (rand::random(), None), NOW).unwrap().challenge
     }
 
     #[test]
@@ -302,8 +310,8 @@ mod tests {
             let challenge = ask(&doors, 1);
             doors.answer(("d", 1), (challenge, NOW), || false).unwrap();
         }
-        assert_eq!(doors.ask("d", 1, [0; 8], NOW), Err(Refusal::TooMany));
-        assert!(doors.ask("d", 2, [0; 8], NOW).is_ok(), "another attempt is another courier");
+        assert_eq!(doors.ask("d", 1, ([0; 8], None), NOW), Err(Refusal::TooMany));
+        assert!(doors.ask("d", 2, ([0; 8], None), NOW).is_ok(), "another attempt is another courier");
     }
 
     #[test]
@@ -328,5 +336,16 @@ mod tests {
         assert!(doors.unanswered("d", 1, NOW).is_empty());
         assert!(doors.look("d", 1, challenge, NOW).unwrap().answered);
         assert_eq!(doors.answer(("d", 1), (challenge, NOW), || false), Ok((false, 2)));
+    }
+
+    #[test]
+    fn the_same_key_asks_for_no_other_challenge_while_the_first_can_be_answered() {
+        let doors = Doors::new();
+        let ask = |key, now| doors.ask("d", 1, (rand::random(), key), now).unwrap().challenge;
+        let first = ask(Some("k"), NOW);
+        assert_eq!(ask(Some("k"), NOW), first);
+        assert_ne!(ask(Some("l"), NOW), first);
+        assert_ne!(ask(None, NOW), ask(None, NOW), "without a key each is another one");
+        assert_ne!(ask(Some("k"), UnixMillis(NOW.0 + LIFE)), first, "what is over comes not back");
     }
 }

@@ -2,12 +2,15 @@
 
 mod door;
 mod handlers;
+mod operations;
+mod said;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use tokio::sync::watch;
+use waybill_chassis::api::Api;
+use waybill_chassis::idempotency;
 use waybill_chassis::jwt::{self, Verifier};
 use waybill_chassis::problem::Kind;
 use waybill_cluster::deliveries::Deliveries;
@@ -41,7 +44,8 @@ pub(crate) struct Desk {
 }
 
 /// What a request that was passed on may be refused with.
-pub(crate) const KINDS: [Kind; 12] = [
+pub(crate) const KINDS: [Kind; 13] = [
+    idempotency::INVALID,
     jwt::MISSING,
     jwt::INVALID,
     jwt::EXPIRED,
@@ -58,17 +62,38 @@ pub(crate) const KINDS: [Kind; 12] = [
 
 /// All routes, without the layers every service has.
 pub(crate) fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/", get(handlers::alive))
-        .route("/api/order/{upc}/country_destination", get(handlers::country))
-        .route("/api/order/{upc}/postal_code_destination", get(handlers::postal_code))
+    api().serve().with_state(Arc::new(desk))
+}
+
+/// The API's description, OpenAPI 3.1, as it is committed in `docs/openapi`.
+pub fn description() -> String {
+    api().description()
+}
+
+fn api() -> Api<Arc<Desk>> {
+    Api::new(operations::ABOUT)
+        .route(operations::alive(), handlers::alive)
+        .route(operations::country(), handlers::country)
+        .route(operations::postal_code(), handlers::postal_code)
         // As the first implementation spelled it (D-09).
-        .route("/api/order/{upc}/postalcode_destination", get(handlers::postal_code))
-        .route("/api/order/{upc}/door_destination", get(handlers::door))
-        .route("/api/delivery/{upc}/position", get(door::position))
-        .route("/api/delivery/{upc}/receipt-code", get(door::receipt_code))
-        .route("/api/delivery/{upc}/courier-check", post(door::ask))
-        .route("/api/delivery/{upc}/courier-check/{challenge}", get(door::look))
-        .route("/api/delivery/{upc}/courier-check/answer", post(door::answer))
-        .with_state(Arc::new(desk))
+        .route(operations::postalcode(), handlers::postal_code)
+        .route(operations::door(), handlers::door)
+        .route(operations::position(), door::position)
+        .route(operations::receipt_code(), door::receipt_code)
+        .route(operations::ask(), door::ask)
+        .route(operations::look(), door::look)
+        .route(operations::answer(), door::answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A route is added with its description; one that is added past it shows here.
+    #[test]
+    fn every_route_is_described_and_nothing_else_is() {
+        let said: serde_json::Value = serde_json::from_str(&description()).unwrap();
+        let described = said["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(waybill_chassis::api::paths(&api().serve()), described);
+    }
 }

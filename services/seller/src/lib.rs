@@ -61,6 +61,7 @@ use state::State;
 use token::ViewPass;
 
 pub use config::Args;
+pub use http::description;
 
 /// Bytes of logs kept for those who ask at the API: some hundred deliveries under way.
 const LOGS: usize = 4 << 20;
@@ -163,7 +164,7 @@ async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let Ground { args, probes, metrics, state, .. } = ground;
-    let limits = Limits::default();
+    let limits = Limits { requests: args.limit.per_minute, ..Limits::default() };
     let desk = Desk {
         name: args.name.clone(),
         uid: state.uid.clone(),

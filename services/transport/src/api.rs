@@ -121,9 +121,17 @@ fn client(mut tls: ClientConfig) -> Result<Client, reqwest::Error> {
         .build()
 }
 
+/// How many open deliveries are asked for at once.
+const PAGE: usize = 100;
+/// And how often: no answer keeps an agent asking for ever.
+const PAGES: usize = 1000;
+
 #[derive(Deserialize)]
 struct WireList {
     deliveries: Vec<WireOpen>,
+    /// Where the next page begins; those of before there were pages tell all at once.
+    #[serde(default)]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -177,13 +185,20 @@ impl Api {
     /// The deliveries that wait for this agent. Entries that can't be read are left out: they are no reason to forget
     /// the others.
     pub async fn open_deliveries(&self) -> Result<Vec<Open>, Error> {
-        let list: WireList = json(self.ask(Method::GET, "/api/agent/deliveries", None, None).await?).await?;
         let read = |open: WireOpen| {
             let (delivery, seller) = (Uid::new(open.uid).ok()?, Uid::new(open.seller_uid).ok()?);
             let (upc, expected, location) = (Upc::new(open.upc).ok()?, open.expected.seq, open.location);
             Some(Open { delivery, seller, upc, expected, location })
         };
-        Ok(list.deliveries.into_iter().filter_map(read).collect())
+        let (mut all, mut path) = (Vec::new(), format!("/api/agent/deliveries?limit={PAGE}"));
+        for _ in 0..PAGES {
+            let list: WireList = json(self.ask(Method::GET, &path, None, None).await?).await?;
+            all.extend(list.deliveries.into_iter().filter_map(read));
+            // A uid has no letter that would mean something in a query; what has one is none.
+            let Some(next) = list.next.and_then(|next| Uid::new(next).ok()) else { break };
+            path = format!("/api/agent/deliveries?limit={PAGE}&after={next}");
+        }
+        Ok(all)
     }
 
     /// The log as it stands.

@@ -41,6 +41,8 @@
   value: {{ join "," .Values.sellers.orderUrls | quote }}
 - name: WAYBILL_NOTIFY_HOSTS
   value: {{ join "," .Values.sellers.notifyHosts | quote }}
+- name: WAYBILL_RATE_LIMIT
+  value: {{ .Values.rateLimit | int | quote }}
 - name: WAYBILL_SELLER_REPLICAS
   value: {{ .Values.sellers.replicas | quote }}
 - name: WAYBILL_CARRIER_API_REPLICAS

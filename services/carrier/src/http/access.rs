@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use waybill_chassis::jwt::{self, INVALID, bearer};
 use waybill_chassis::peer::Peer;
@@ -136,8 +137,9 @@ impl FromRequestParts<Service> for Viewer {
 }
 
 /// Which of the deliveries that have or had a UPC; the one that runs, or ended last, unless it is said.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct Which {
+    /// The Delivery's uid
     pub(super) uid: Option<String>,
 }
 

@@ -1,10 +1,11 @@
 //! What an agent needs to go on after a time without a network, or without its journal.
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use waybill_chassis::etag::tagged;
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_crds::Delivery;
 use waybill_crds::delivery::LocationSharing;
@@ -12,20 +13,31 @@ use waybill_protocol::fact::reason::EvidenceKind;
 use waybill_protocol::{Conversation, Direction, Log, Uid};
 
 use super::access::Agent;
+use super::page::{Page, cut};
+use super::said::{OpenDeliveries, OpenDelivery, OwnLog, Topics};
 use super::shipment::expected;
 use crate::report;
 use crate::service::{Service, Shared};
 
-/// Its open deliveries.
-pub(super) async fn deliveries(State(service): State<Service>, agent: Agent) -> Result<Json<Value>, Problem> {
+/// How many an agent is told of that does not say how many it wants: those of before there were pages ask once.
+const UNSAID: usize = 1000;
+
+/// Its open deliveries, by uid.
+pub(super) async fn deliveries(
+    State(service): State<Service>,
+    agent: Agent,
+    Checked(Query(page)): Checked<Query<Page>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     agent.for_itself()?;
     let all = service.deliveries.all();
-    let open: Vec<Value> = all.iter().filter_map(|delivery| open(&service, delivery, &agent.uid)).collect();
-    Ok(Json(json!({"deliveries": open})))
+    let open: Vec<OpenDelivery> = all.iter().filter_map(|delivery| open(&service, delivery, &agent.uid)).collect();
+    let (deliveries, next) = cut(&page, page.limit_within(UNSAID), open, |one| one.uid.clone());
+    tagged(&headers, &OpenDeliveries { deliveries, next })
 }
 
 /// Its line for one delivery, if there is something left to do. A log is read only where the status points to this carrier.
-fn open(service: &Shared, delivery: &Delivery, carrier: &Uid) -> Option<Value> {
+fn open(service: &Shared, delivery: &Delivery, carrier: &Uid) -> Option<OpenDelivery> {
     let status = delivery.status.as_ref()?;
     let named = service.names(delivery, carrier);
     let pinned = status.carrier_uid.as_deref() == Some(carrier.as_str());
@@ -41,12 +53,17 @@ fn open(service: &Shared, delivery: &Delivery, carrier: &Uid) -> Option<Value> {
     let (seller, uid) = (subject.seller.clone(), subject.delivery.clone());
     let talk = Conversation { seller, carrier: carrier.clone(), delivery: uid };
     let topic = |direction| talk.topic(direction).to_string();
-    Some(json!({
-        "uid": subject.delivery.as_str(), "upc": delivery.spec.upc, "namespace": subject.namespace.as_str(),
-        "sellerUid": subject.seller.as_str(), "phase": log.phase().as_str(), "attempt": log.state().attempt(),
-        "topics": {"down": topic(Direction::Down), "up": topic(Direction::Up)},
-        "expected": expected(&log, carrier), "location": location(delivery),
-    }))
+    Some(OpenDelivery {
+        uid: subject.delivery.to_string(),
+        upc: delivery.spec.upc.clone(),
+        namespace: subject.namespace.to_string(),
+        seller_uid: subject.seller.to_string(),
+        phase: log.phase().as_str(),
+        attempt: log.state().attempt(),
+        topics: Topics { down: topic(Direction::Down), up: topic(Direction::Up) },
+        expected: expected(&log, carrier),
+        location: location(delivery),
+    })
 }
 
 /// How exactly anybody may see where the parcel is: an agent says no more than that.
@@ -67,11 +84,12 @@ pub(super) async fn log(
     State(service): State<Service>,
     Checked(Path(uid)): Checked<Path<String>>,
     agent: Agent,
-) -> Result<Json<Value>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let delivery = agent.delivery_by_uid(&service, &uid)?;
     let log = agent.for_delivery(&service, &delivery)?;
     let custody: Vec<String> = log.entries().iter().map(|entry| STANDARD.encode(entry.bytes())).collect();
     let seller = service.sellers.object(&delivery.spec.seller);
-    let statement = seller.and_then(|seller| seller.status.as_ref()?.key_statement.clone());
-    Ok(Json(json!({"custody": custody, "sellerStatement": statement, "location": location(&delivery)})))
+    let seller_statement = seller.and_then(|seller| seller.status.as_ref()?.key_statement.clone());
+    tagged(&headers, &OwnLog { custody, seller_statement, location: location(&delivery) })
 }

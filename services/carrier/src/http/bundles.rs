@@ -2,21 +2,20 @@
 
 use std::convert::Infallible;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use waybill_chassis::etag::{Tag, tagged};
 use waybill_chassis::jwt::bearer;
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_cluster::permission::LIST;
 
 use super::access::{Viewer, Which};
-use super::etag::Tag;
 use super::page::Page;
 use super::problems::{BUNDLE_UNKNOWN, BUSY, NOTHING_POSTED, later, of_cluster, of_store};
+use super::said::{Archive, Archived};
 use super::user::{allowed, denied, first_readable, user};
 use crate::archive::{self, Line};
 use crate::bundle::{self, make};
@@ -71,7 +70,7 @@ pub(super) async fn list(
     State(service): State<Service>,
     Checked(Query(page)): Checked<Query<Page>>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let user = user(&service, &headers).await?;
     if !allowed(&service, &user, LIST, "").await? {
         return Err(denied(LIST));
@@ -79,7 +78,7 @@ pub(super) async fn list(
     let found = archive::page(&service.store, &page.after, page.limit()).await;
     let (lines, more) = found.map_err(|error| of_store(&error))?;
     let next = lines.last().filter(|_| more).map(|line| line.uid.clone());
-    Ok(Json(json!({"bundles": lines.iter().map(Line::shown).collect::<Vec<_>>(), "next": next})))
+    tagged(&headers, &Archive { bundles: lines.into_iter().map(Archived::from).collect(), next })
 }
 
 /// In pieces, so that its room is free again once the last of them is on its way.

@@ -6,7 +6,6 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_crds::Delivery;
 use waybill_protocol::fact::reason::DeclaredFact;
@@ -16,6 +15,7 @@ use super::problems::{
     DECLARATION_REFUSED, EVENT_REFUSED, MALFORMED, NOTE_UNKNOWN, OUT_OF_PLACE, SIGNING_AWAY, TOO_MANY_EVENTS, later,
     of_store,
 };
+use super::said::{Declared, NoteText};
 use super::user::{permitted, user};
 use super::write;
 use crate::declare::{self, Asked, Declaration, Judged, MAX_NOTE, Note, Refused, judge};
@@ -80,12 +80,16 @@ async fn keep(service: &Shared, uid: &str, note: &Note) -> Result<(), Problem> {
     service.store.put(&place, note.0.clone()).await.map_err(|error| of_store(&error))
 }
 
-fn answer(wanted: &Declaration, judged: &Judged) -> Value {
-    json!({
-        "id": judged.id.to_string(), "position": judged.position, "new": judged.new.is_some(),
-        "fact": wanted.fact.as_str(), "by": wanted.by.as_str(), "note": wanted.note.map(|hash| hash.to_string()),
-        "phase": judged.after.phase().as_str(),
-    })
+fn answer(wanted: &Declaration, judged: &Judged) -> Declared {
+    Declared {
+        id: judged.id.to_string(),
+        position: judged.position,
+        new: judged.new.is_some(),
+        fact: wanted.fact.as_str(),
+        by: wanted.by.as_str().to_owned(),
+        note: wanted.note.map(|hash| hash.to_string()),
+        phase: judged.after.phase().as_str(),
+    }
 }
 
 fn problem(refused: &Refused, log: &Log) -> Problem {
@@ -111,7 +115,7 @@ pub(super) async fn note(
     State(service): State<Service>,
     Checked(Path((upc, hash))): Checked<Path<(String, String)>>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<NoteText>, Problem> {
     let user = user(&service, &headers).await?;
     for delivery in permitted(&service, &user, READ_NOTES, (&upc, usize::MAX)).await? {
         let uid = delivery.metadata.uid.as_deref().unwrap_or_default();
@@ -120,7 +124,7 @@ pub(super) async fn note(
         }
         let kept = service.store.get(&declare::path(uid, &hash)).await.map_err(|error| of_store(&error))?;
         if let Some(text) = kept.as_deref().and_then(Note::text) {
-            return Ok(Json(json!({"note": text})));
+            return Ok(Json(NoteText { note: text.to_owned() }));
         }
     }
     Err(Problem::new(NOTE_UNKNOWN, "there is no such note of this delivery"))

@@ -6,13 +6,13 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use object_store::path::Path as ObjectPath;
-use serde_json::json;
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_protocol::{Author, Fact, Log, Uid};
 
 use super::access::{Agent, Viewer};
 use super::problems::{BUSY, PHOTO_REFUSED, PHOTO_TYPE, PHOTO_UNKNOWN, TOO_MANY_PHOTOS};
 use super::problems::{later, of_store, unknown_delivery};
+use super::said::KeptPhoto;
 use crate::photo::{Media, clean};
 use crate::service::{Service, Shared};
 use crate::store::is_hash;
@@ -50,7 +50,7 @@ pub(super) async fn put(
         .map_err(|refusal| Problem::new(PHOTO_REFUSED, refusal.to_string()))?;
     let hash = hex::encode(photo.hash);
     let place = path(&uid, &hash, media);
-    let body = json!({"hash": hash, "size": photo.bytes.len(), "type": photo.media.content_type()});
+    let body = KeptPhoto { hash: hash.clone(), size: photo.bytes.len(), media: photo.media.content_type() };
     let _folder = service.folders.of(&uid).await;
     // The body took its time, and so may have those before it.
     may_bring(&service, &agent, &uid)?;

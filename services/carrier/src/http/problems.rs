@@ -50,6 +50,8 @@ pub(super) const GRANT_INVALID: Kind =
     Kind { slug: "grant-invalid", title: "Grant not accepted", status: StatusCode::FORBIDDEN };
 pub(super) const GRANT_UNKNOWN: Kind =
     Kind { slug: "grant-unknown", title: "No such grant", status: StatusCode::NOT_FOUND };
+pub(super) const GRANT_REVOKED: Kind =
+    Kind { slug: "grant-revoked", title: "Grant taken back", status: StatusCode::CONFLICT };
 pub(super) const TOO_MANY_GRANTS: Kind =
     Kind { slug: "too-many-grants", title: "Too many grants", status: StatusCode::UNPROCESSABLE_ENTITY };
 pub(super) const NOT_PERMITTED: Kind =

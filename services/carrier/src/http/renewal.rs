@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use waybill_chassis::files::Files;
 use waybill_chassis::problem::{Checked, Problem};
 use waybill_cluster::participants::Participant;
@@ -16,6 +16,7 @@ use waybill_crds::Carrier;
 use waybill_protocol::{RenewalRequest, Uid};
 
 use super::problems::{CLOCK_SKEW, MALFORMED, RENEWAL_REFUSED};
+use super::said::{Published, Renewed};
 use crate::report::is_its_job;
 use crate::service::{Service, Shared, now_millis};
 use crate::statement;
@@ -24,15 +25,17 @@ use crate::statement;
 const SKEW: u64 = 5 * 60 * 1000;
 
 /// A signed request as it comes.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "RenewalRequest")]
 pub(super) struct Asked {
+    /// As `docs/proof-format.md` says, in base64.
     request: String,
 }
 
 pub(super) async fn renew(
     State(service): State<Service>,
     Checked(Json(asked)): Checked<Json<Asked>>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Renewed>, Problem> {
     let malformed = |words: String| Problem::new(MALFORMED, words);
     let bytes = STANDARD.decode(&asked.request).map_err(|_| malformed("the request is no base64".into()))?;
     let request = RenewalRequest::read(&bytes).map_err(|error| malformed(error.to_string()))?;
@@ -42,13 +45,13 @@ pub(super) async fn renew(
     }
     let status = carrier.status.as_ref();
     let published = service.published.borrow().clone();
-    Ok(Json(json!({
-        "certificate": status.and_then(|status| status.certificate.as_ref()?.pem.as_deref()),
-        "statement": carrier.key_statement(),
-        "sellerStatements": seller_statements(&service, &request.uid),
-        "bundle": published.text("ca.crt"),
-        "published": signed(&published),
-    })))
+    Ok(Json(Renewed {
+        certificate: status.and_then(|status| status.certificate.as_ref()?.pem.clone()),
+        statement: carrier.key_statement().map(str::to_owned),
+        seller_statements: seller_statements(&service, &request.uid),
+        bundle: published.text("ca.crt").map(str::to_owned),
+        published: signed(&published),
+    }))
 }
 
 /// Whose request it is. One who is revoked, unknown or somebody else reads the same words.
@@ -92,10 +95,10 @@ fn seller_statements(service: &Shared, carrier: &Uid) -> Vec<String> {
 }
 
 /// What the operator signed for everybody: whoever gets it from us need not believe us.
-fn signed(published: &Files) -> Vec<Value> {
-    let one = |(name, signature): (&str, &str)| {
-        let content = std::str::from_utf8(published.get(name)?).ok()?;
-        Some(json!({"name": name, "content": content, "signature": published.text(signature)?}))
+fn signed(published: &Files) -> Vec<Published> {
+    let one = |(name, signature): (&'static str, &str)| {
+        let content = std::str::from_utf8(published.get(name)?).ok()?.to_owned();
+        Some(Published { name, content, signature: published.text(signature)?.to_owned() })
     };
     [(REVOKED, REVOKED_SIGNATURE), (FORMER, FORMER_SIGNATURE)].into_iter().filter_map(one).collect()
 }

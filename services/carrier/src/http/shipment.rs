@@ -5,7 +5,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
+use waybill_chassis::etag::tagged;
 use waybill_chassis::jwt::bearer;
 use waybill_chassis::peer::Peer;
 use waybill_chassis::problem::{Checked, Problem};
@@ -13,11 +14,11 @@ use waybill_crds::Delivery;
 use waybill_protocol::{Author, Log, SignedEvent, Uid};
 
 use super::access::{Agent, Viewer};
-use super::etag::tagged;
-use super::page::Page;
+use super::page::{Page, cut};
 use super::problems::{
     CHAIN_GAP, EVENT_REFUSED, FOREIGN_EVENT, MALFORMED, NOTHING_POSTED, TOO_MANY_EVENTS, unknown_delivery,
 };
+use super::said::{Expected, Reported, Shipments};
 use super::user::{allowed, denied, user};
 use super::write;
 use crate::report::{Judged, Refused, Report, concerns, judge};
@@ -65,9 +66,8 @@ async fn append(service: &Shared, carrier: &Uid, uid: &str, events: &[SignedEven
 fn answer(status: StatusCode, judged: &Judged) -> Response {
     let state = judged.after.state();
     let stage = state.stage().map_or("None", |stage| stage.as_str());
-    let body = json!({
-        "accepted": judged.taken, "phase": state.phase().as_str(), "stage": stage, "attempt": state.attempt(),
-    });
+    let (accepted, phase) = (judged.taken.clone(), state.phase().as_str());
+    let body = Reported { accepted, phase, stage, attempt: state.attempt() };
     (status, Json(body)).into_response()
 }
 
@@ -94,15 +94,15 @@ fn refusal(refused: &Refused, log: &Log, carrier: &Uid) -> Problem {
         .with("reason", reason)
         .with("refused", json!({"index": index, "id": id.to_string()}));
     match refused {
-        Refused::OutOfChain { .. } => problem.with("expected", expected(log, carrier)),
+        Refused::OutOfChain { .. } => problem.with("expected", json!(expected(log, carrier))),
         _ => problem,
     }
 }
 
 /// The number of the carrier's next event, and what it builds on.
-pub(super) fn expected(log: &Log, carrier: &Uid) -> Value {
+pub(super) fn expected(log: &Log, carrier: &Uid) -> Expected {
     let (seq, previous) = log.expected(Author::Transport, carrier);
-    json!({"seq": seq, "previous": previous.map(|id| id.to_string())})
+    Expected { seq, previous: previous.map(|id| id.to_string()) }
 }
 
 /// D-20: where it is and how it came there, for a viewer.
@@ -128,12 +128,7 @@ pub(super) async fn list(
         return Err(denied(LIST));
     }
     let name = |delivery: &Delivery| delivery.metadata.name.clone().unwrap_or_default();
-    let mut all = service.deliveries.all();
-    all.retain(|delivery| name(delivery) > page.after);
-    all.sort_by_cached_key(|delivery| name(delivery));
-    let limit = page.limit();
-    let next = (all.len() > limit).then(|| name(&all[limit - 1]));
-    all.truncate(limit);
-    let lines: Vec<Line> = all.iter().map(|delivery| line(delivery, service.log(delivery).as_deref())).collect();
-    tagged(&headers, &json!({"shipments": lines, "next": next}))
+    let (all, next) = cut(&page, page.limit(), service.deliveries.all(), |delivery| name(delivery));
+    let shipments: Vec<Line> = all.iter().map(|delivery| line(delivery, service.log(delivery).as_deref())).collect();
+    tagged(&headers, &Shipments { shipments, next })
 }

@@ -1,6 +1,7 @@
 //! Clients of the Carrier API: an agent with its certificate and tokens, and anybody else.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +24,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let answer = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = client.execute(request).await.expect("an answer");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let bytes = answer.bytes().await.expect("a body").to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -32,6 +36,9 @@ impl Answer {
             assert_eq!(body["error"], body["detail"], "for clients of the older API");
         }
         assert!(headers.contains_key("date"), "an agent sets its clock by it");
+        if let Err(why) = described(&method, &path, status, &body) {
+            panic!("{method} {path}: {status} {body} is not described: {why}");
+        }
         Self { status, body, bytes, headers }
     }
 
@@ -39,6 +46,28 @@ impl Answer {
     pub(crate) fn is(&self) -> (u16, &str) {
         let kind = self.body["type"].as_str().unwrap_or_default();
         (self.status, kind.rsplit('/').next().unwrap_or_default())
+    }
+}
+
+/// Whether the API's own description has such an answer.
+fn described(method: &Method, path: &str, status: u16, body: &Value) -> Result<(), &'static str> {
+    static SAID: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(&waybill_carrier::description()).unwrap());
+    let same = |template: &str| {
+        let (mut one, mut other) = (template.split('/'), path.split('/'));
+        let fit = one.by_ref().zip(other.by_ref()).all(|(part, text)| part.starts_with('{') || part == text);
+        fit && template.split('/').count() == path.split('/').count()
+    };
+    let Some((_, methods)) = SAID["paths"].as_object().unwrap().iter().find(|(template, _)| same(template)) else {
+        return if status == 404 { Ok(()) } else { Err("no such path") };
+    };
+    let Some(operation) = methods.get(method.as_str().to_ascii_lowercase()) else {
+        return if status == 405 { Ok(()) } else { Err("no such method") };
+    };
+    let answer = operation["responses"].get(status.to_string()).ok_or("no such status")?;
+    let kinds = &answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["type"]["enum"];
+    match kinds.as_array() {
+        Some(kinds) if !kinds.contains(&body["type"]) => Err("no such problem"),
+        _ => Ok(()),
     }
 }
 

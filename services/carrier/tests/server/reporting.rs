@@ -286,6 +286,21 @@ async fn an_agent_finds_its_open_deliveries_and_their_logs() {
             "location": "none", "expected": {"seq": seq, "previous": previous.map(|id| id.to_string())},
         });
         assert_eq!(open[0], line);
+        // Page by page, each of them once.
+        let page = async |query: &str| {
+            let path = format!("/api/agent/deliveries?{query}");
+            room.agent.client.get(&path, Some(&room.agent.own_token())).await
+        };
+        let first = page("limit=1").await;
+        let next = first.body["next"].as_str().unwrap().to_owned();
+        assert_eq!((first.body["deliveries"].as_array().unwrap().len(), &first.body["deliveries"][0]["uid"]), (1, &json!(next)));
+        let second = page(&format!("limit=1&after={next}")).await;
+        assert_eq!((second.body["deliveries"].as_array().unwrap().len(), &second.body["next"]), (1, &Value::Null));
+        assert_ne!(second.body["deliveries"][0]["uid"], json!(next));
+        assert_eq!(page("limit=none").await.is(), (400, "bad-request"));
+        let again = room.agent.client.request(Method::GET, "/api/agent/deliveries", Some(&room.agent.own_token()));
+        let tag = room.agent.client.get("/api/agent/deliveries", Some(&room.agent.own_token())).await.headers["etag"].clone();
+        assert_eq!(Answer::of(again.header("if-none-match", tag)).await.status, 304);
         room.agent_reports(&done, &[crate::room::proof(Hash::of(b"a photo"))]).await;
         assert_eq!(list(&room).await.len(), 1, "proved: nothing is left to do");
         // A token of one delivery is none for the list, and the other way round.

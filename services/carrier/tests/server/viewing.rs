@@ -58,7 +58,7 @@ async fn d20_d78_a_grant_by_a_reader_opens_one_delivery_until_it_is_revoked() {
         let ids = room.anybody.get("/api/shipment/UPC_1/grants", Some(&reader)).await.body;
         assert_eq!(
             ids,
-            json!({"grants": [{"id": granted.body["id"], "role": "viewer", "expires": granted.body["expires"]}]})
+            json!({"grants": [{"id": granted.body["id"], "role": "viewer", "expires": granted.body["expires"]}], "next": null})
         );
         let path = format!("/api/shipment/UPC_1/grants/{}", granted.body["id"].as_str().unwrap());
         assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
@@ -279,6 +279,44 @@ async fn d78_a_delivery_has_so_many_grants_and_no_more() {
         let path = format!("/api/shipment/UPC_1/grants/{first}");
         assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
         assert_eq!(grant().await.status, 201, "one that was taken back makes room");
+    })
+    .await;
+}
+
+/// A seller whose answer was lost asks again, at whichever replica, and has handed out one link.
+#[tokio::test]
+async fn a_grant_asked_for_twice_under_one_key_is_one_grant() {
+    in_room("a_grant_asked_for_twice", async |mut room| {
+        room.parcel("UPC_1").await;
+        let (reader, other) = (user(&room, "reader", true).await, user(&room, "other", true).await);
+        let ask = async |room: &Room, token: &str, key: &str, wish: Value| {
+            let request = room.anybody.request(Method::POST, "/api/shipment/UPC_1/grants", Some(token));
+            Answer::of(request.header("idempotency-key", key).json(&wish)).await
+        };
+        let wish = || json!({"ttl": "1h", "role": "recipient"});
+        let first = ask(&room, &reader, "k-1", wish()).await;
+        assert_eq!(first.status, 201, "{first:?}");
+        room.restart().await;
+        assert_eq!(ask(&room, &reader, "\"k-1\"", wish()).await.body, first.body, "after a restart too");
+        assert_eq!(
+            ask(&room, &reader, "k-1", json!({"ttl": "2h", "role": "recipient"})).await.is(),
+            (422, "idempotency-key-reused")
+        );
+        assert_eq!(ask(&room, &reader, "k 1", wish()).await.is(), (400, "idempotency-key-invalid"));
+        for (token, key) in [(&other, "k-1"), (&reader, "k-2")] {
+            let another = ask(&room, token, key, wish()).await;
+            assert!(another.status == 201 && another.body["id"] != first.body["id"], "{another:?}");
+        }
+        let path = format!("/api/shipment/UPC_1/grants/{}", first.body["id"].as_str().unwrap());
+        assert_eq!(Answer::of(room.anybody.request(Method::DELETE, &path, Some(&reader))).await.status, 204);
+        assert_eq!(ask(&room, &reader, "k-1", wish()).await.is(), (409, "grant-revoked"), "no key brings it back");
+        let grant = json!({"grant": first.body["grant"]});
+        assert_eq!(room.anybody.post("/api/view-token", None, &grant).await.is(), (403, "grant-invalid"));
+        let page = room.anybody.get("/api/shipment/UPC_1/grants?limit=1", Some(&reader)).await.body;
+        let path = format!("/api/shipment/UPC_1/grants?after={}", page["next"].as_str().unwrap());
+        let next = room.anybody.get(&path, Some(&reader)).await.body;
+        assert_eq!((next["grants"].as_array().unwrap().len(), &next["next"]), (1, &Value::Null));
+        assert_ne!(next["grants"][0], page["grants"][0]);
     })
     .await;
 }

@@ -134,12 +134,13 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
 type Entered<S> = (Idle<TlsStream<TcpStream>>, bool, AddExtension<S, Connection>);
 
 fn enter<S>(stream: TlsStream<TcpStream>, service: S, (idle, places): (Duration, &Places)) -> io::Result<Entered<S>> {
-    let (_, session) = stream.get_ref();
+    let (tcp, session) = stream.get_ref();
+    let address = tcp.peer_addr().ok().map(|address| address.ip());
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let peer = leaf.map(|leaf| Peer::from_der(leaf)).transpose().map_err(io::Error::other)?.map(Arc::new);
     let known = peer.is_some();
     let place = Arc::clone(if known { &places.known } else { &places.anonymous }).try_acquire_owned();
     let place = place.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-    let service = Extension(Connection { peer }).layer(service);
+    let service = Extension(Connection { peer, address }).layer(service);
     Ok((Idle::new(stream, idle, place), known, service))
 }

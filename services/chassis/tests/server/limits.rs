@@ -90,3 +90,21 @@ async fn whoever_shows_who_it_is_has_a_place_however_many_do_not() {
     server.visit(&ca.anonymous()).await.unwrap_err();
     assert_eq!(server.visit(&ca.client(&ca.issue(Wish::default()))).await.unwrap().status, 200);
 }
+
+/// One that goes on and on is told when to come back; everybody else is served.
+#[tokio::test]
+async fn a_caller_beyond_its_quota_waits_and_no_other_does() {
+    let ca = Authority::new("ca");
+    let server = start(&ca, ClientAuth::Optional, routes(), Limits { requests: 3, ..Limits::default() }).await;
+    let mut known = server.connect(&ca.client(&ca.issue(Wish::default()))).await.unwrap();
+    for left in [2, 1, 0] {
+        let answer = known.get("/").await.unwrap();
+        assert_eq!((answer.status, answer.header("ratelimit-policy")), (200, Some("\"default\";q=3;w=60")));
+        assert!(answer.header("ratelimit").unwrap().starts_with(&format!("\"default\";r={left};t=")), "{answer:?}");
+    }
+    let refused = known.get("/").await.unwrap();
+    assert_eq!((refused.status, refused.slug().as_str()), (429, "too-many-requests"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(server.visit(&ca.anonymous()).await.unwrap().status, 200, "somebody else");
+}

@@ -100,6 +100,10 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
     /// The last part of a problem's `type`.
     pub(crate) fn slug(&self) -> String {
         self.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()

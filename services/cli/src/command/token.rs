@@ -182,8 +182,17 @@ async fn list(cluster: &Cluster, args: &List) -> Result<u8, Error> {
 }
 
 async fn granted(api: &CarrierApi, upc: &str) -> Result<Vec<Value>, Error> {
-    let answer = api.ask(Method::GET, &format!("/api/shipment/{upc}/grants"), None).await?.json()?;
-    Ok(answer["grants"].as_array().cloned().unwrap_or_default())
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/shipment/{upc}/grants?after={after}");
+        let answer = api.ask(Method::GET, &path, None).await?.json()?;
+        all.extend(answer["grants"].as_array().cloned().unwrap_or_default());
+        match answer["next"].as_str() {
+            // Ids only go up: no answer keeps one asking for ever.
+            Some(next) if next > after.as_str() => after = next.to_owned(),
+            _ => return Ok(all),
+        }
+    }
 }
 
 fn text(value: &Value, name: &str) -> String {

@@ -15,10 +15,12 @@ use crate::service::{Service, Shared};
 use crate::session::Session;
 
 /// Nobody is logged in.
-const LOGGED_OUT: Kind = Kind { slug: "logged-out", title: "You are not logged in", status: StatusCode::UNAUTHORIZED };
+pub(super) const LOGGED_OUT: Kind =
+    Kind { slug: "logged-out", title: "You are not logged in", status: StatusCode::UNAUTHORIZED };
 /// The same words whether there is none or it is not for the asker.
-const UNKNOWN: Kind = Kind { slug: "delivery-unknown", title: "No such delivery here", status: StatusCode::NOT_FOUND };
-const CLUSTER_AWAY: Kind =
+pub(super) const UNKNOWN: Kind =
+    Kind { slug: "delivery-unknown", title: "No such delivery here", status: StatusCode::NOT_FOUND };
+pub(super) const CLUSTER_AWAY: Kind =
     Kind { slug: "cluster-unavailable", title: "The cluster does not answer", status: StatusCode::SERVICE_UNAVAILABLE };
 
 /// The cookie of a session of the board.

@@ -5,8 +5,8 @@ use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use waybill_chassis::jwt::{INVALID, bearer};
 use waybill_chassis::problem::{Checked, Problem};
 
@@ -15,6 +15,16 @@ use super::quiet;
 use crate::page::{self, Chrome, LoginPage, Way};
 use crate::service::{Service, Shared, place};
 use crate::session::{CODE_LIFE, LIFE};
+
+/// A one-time code.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Offered {
+    code: String,
+    #[schemars(extend("format" = "date-time"))]
+    expires: String,
+    /// Where it is redeemed, if the board knows where people reach it.
+    url: Option<String>,
+}
 
 /// `POST /api/session`: whoever shows a Kubernetes token gets a code, worth one browser for a minute.
 pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -26,7 +36,7 @@ pub(super) async fn offer(State(service): State<Service>, headers: HeaderMap) ->
     let life = SignedDuration::try_from(CODE_LIFE).unwrap_or_default();
     let expires = Timestamp::now().checked_add(life).unwrap_or(Timestamp::MAX);
     let url = service.external_url.as_ref().map(|url| format!("{url}/login"));
-    let body = json!({ "code": service.sessions.offer(user), "expires": expires, "url": url });
+    let body = Offered { code: service.sessions.offer(user), expires: expires.to_string(), url };
     Ok((StatusCode::CREATED, quiet(), Json(body)).into_response())
 }
 
@@ -47,8 +57,10 @@ pub(super) fn session(id: &str) -> String {
     format!("{COOKIE}={id}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Strict", LIFE.as_secs())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Code")]
 pub(super) struct Brought {
+    /// A one-time code.
     code: String,
 }
 

@@ -16,13 +16,14 @@ use crate::oidc::{LIFE, Oidc, Refusal, Returned};
 use crate::page::{self, Chrome, EnteredPage};
 use crate::service::{Service, Shared, place};
 
-const ISSUER_AWAY: Kind = Kind {
+pub(super) const ISSUER_AWAY: Kind = Kind {
     slug: "issuer-unavailable",
     title: "The login service does not answer",
     status: StatusCode::SERVICE_UNAVAILABLE,
 };
-const LOGIN_OVER: Kind = Kind { slug: "login-over", title: "This login is over", status: StatusCode::BAD_REQUEST };
-const LOGIN_REFUSED: Kind =
+pub(super) const LOGIN_OVER: Kind =
+    Kind { slug: "login-over", title: "This login is over", status: StatusCode::BAD_REQUEST };
+pub(super) const LOGIN_REFUSED: Kind =
     Kind { slug: "login-refused", title: "You are not logged in", status: StatusCode::FORBIDDEN };
 
 /// The cookie of a browser that is at the issuer: of this host alone, whatever else is below its name.

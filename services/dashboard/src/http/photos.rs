@@ -18,11 +18,11 @@ use crate::backend::limited;
 use crate::feed::row::Row;
 use crate::service::{Service, Shared};
 
-const PHOTO_AWAY: Kind =
+pub(super) const PHOTO_AWAY: Kind =
     Kind { slug: "photo-unavailable", title: "The picture is not here", status: StatusCode::NOT_FOUND };
-const BUNDLE_AWAY: Kind =
+pub(super) const BUNDLE_AWAY: Kind =
     Kind { slug: "bundle-unavailable", title: "The bundle is not here", status: StatusCode::NOT_FOUND };
-const API_AWAY: Kind = Kind {
+pub(super) const API_AWAY: Kind = Kind {
     slug: "carrier-api-unavailable",
     title: "The Carrier API does not answer",
     status: StatusCode::SERVICE_UNAVAILABLE,

@@ -7,13 +7,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 use reqwest::Method;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::PoisonError;
 use waybill_chassis::problem::Checked;
 
 use super::visit::{Away, COOKIE, Visit};
-use super::{Answer, closed, entrance, problem, unkept};
+use super::{Answer, first, problem, unkept};
 use crate::http::access::cookie;
 use crate::http::quiet;
 use crate::page::{self, Chrome, qr};
@@ -87,9 +88,9 @@ fn why(body: &Value) -> &'static str {
 
 /// `GET /track/door`
 pub(super) async fn page(State(service): State<Service>, headers: HeaderMap) -> Answer {
-    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(entrance(None)) };
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     match look(&service, &visit).await {
-        Err(Away::Closed) => Ok(closed(&service, &headers)),
+        Err(Away::Closed) => Ok(first()),
         Err(away) => Err(problem(away)),
         Ok(open) => Ok(shown(&visit, open, Said::Nothing)),
     }
@@ -97,9 +98,9 @@ pub(super) async fn page(State(service): State<Service>, headers: HeaderMap) -> 
 
 /// `POST /track/door`: a fresh challenge.
 pub(super) async fn ask(State(service): State<Service>, headers: HeaderMap) -> Answer {
-    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(entrance(None)) };
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     match visit.ask_seller(&service, (Method::POST, "courier-check"), None).await {
-        Err(Away::Closed) => Ok(closed(&service, &headers)),
+        Err(Away::Closed) => Ok(first()),
         Err(away) => Err(problem(away)),
         Ok((201, body)) => {
             set(&visit, body["text"].as_str());
@@ -111,7 +112,8 @@ pub(super) async fn ask(State(service): State<Service>, headers: HeaderMap) -> A
 }
 
 /// What the recipient gives: typed digits, or the text of the courier's code.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CourierAnswer")]
 pub(super) struct Given {
     #[serde(default)]
     digits: String,
@@ -125,14 +127,14 @@ pub(super) async fn answer(
     headers: HeaderMap,
     Checked(Form(given)): Checked<Form<Given>>,
 ) -> Answer {
-    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(entrance(None)) };
+    let Some(visit) = service.visits.find(cookie(&headers, COOKIE)) else { return Ok(first()) };
     let Some(challenge) = known(&visit) else { return Ok(shown(&visit, None, Said::Not(why(&Value::Null)))) };
     let body = match given.code.trim() {
         "" => json!({"challenge": challenge, "digits": given.digits.trim()}),
         code => json!({"challenge": challenge, "signature": code}),
     };
     match visit.ask_seller(&service, (Method::POST, "courier-check/answer"), Some(body)).await {
-        Err(Away::Closed) => Ok(closed(&service, &headers)),
+        Err(Away::Closed) => Ok(first()),
         Err(away) => Err(problem(away)),
         Ok((200, body)) if body["courier"] == "yours" => {
             set(&visit, None);

@@ -15,7 +15,7 @@ use crate::backend;
 use crate::service::{Service, Shared};
 use crate::timed::Timed;
 
-pub(super) const COOKIE: &str = "wb_track";
+pub(crate) const COOKIE: &str = "wb_track";
 /// How long a visit lasts without the link being opened again.
 pub(super) const LIFE: Duration = Duration::from_secs(8 * 3600);
 /// More than look at once; then whoever would leave first leaves.

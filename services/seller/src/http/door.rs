@@ -13,8 +13,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use waybill_chassis::etag::tagged;
+use waybill_chassis::idempotency;
 use waybill_chassis::jwt::{self, bearer};
 use waybill_chassis::problem::{Checked, Kind, Problem};
 use waybill_crds::Delivery;
@@ -23,6 +25,7 @@ use waybill_protocol::{Challenge, Digits, Log, ReceiptText, UnixMillis, receipt_
 
 use super::Desk;
 use super::handlers::NOT_READY;
+use super::said::{Challenged, Device, Place, ReceiptCode, Verdict, Whose};
 use crate::clock::now;
 use crate::door::{Asked, Courier, Position, Proof, Refusal, courier};
 use crate::keys::Keys;
@@ -62,10 +65,13 @@ struct Visit {
 }
 
 /// An answer to a challenge, as a recipient's page sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Given {
+#[schemars(rename = "CourierAnswer")]
+pub(super) struct Given {
+    /// The challenge's text.
     challenge: String,
+    /// Six, as the courier reads them out; these or a signature.
     digits: Option<String>,
     /// Base64url, as the courier's device shows it in its code.
     signature: Option<String>,
@@ -84,7 +90,7 @@ pub(super) async fn position(desk: State<Arc<Desk>>, upc: Checked<Path<String>>,
     }
     let known = desk.doors.position(&visit.uid(), courier.attempt);
     let known = known.ok_or_else(|| Problem::new(NO_POSITION, "the courier has not said where the parcel is"))?;
-    Ok(Json(shown(&visit.delivery.spec.upc, known, sharing)).into_response())
+    tagged(&headers, &shown(&visit.delivery.spec.upc, known, sharing))
 }
 
 /// `GET /api/delivery/{upc}/receipt-code`: what the recipient shows at the door, to the recipient alone.
@@ -95,17 +101,18 @@ pub(super) async fn receipt_code(desk: State<Arc<Desk>>, upc: Checked<Path<Strin
     }
     let delivery = visit.log.subject().delivery.clone();
     let code = code_of(&visit.keys.label, &delivery);
-    Ok(Json(json!({ "code": ReceiptText { delivery, code }.to_string() })).into_response())
+    Ok(Json(ReceiptCode { code: ReceiptText { delivery, code }.to_string() }).into_response())
 }
 
 /// `POST /api/delivery/{upc}/courier-check`
 pub(super) async fn ask(desk: State<Arc<Desk>>, upc: Checked<Path<String>>, headers: HeaderMap) -> Answer {
     let visit = desk.visit(&upc.0, &headers)?;
     let courier = visit.courier()?;
+    let key = idempotency::key(&headers)?;
     if !desk.holds() {
         return desk.pass_on(Method::POST, &format!("{}/courier-check", upc.0.0), &headers, Bytes::new()).await;
     }
-    let asked = desk.doors.ask(&visit.uid(), courier.attempt, rand::random(), now()).map_err(problem)?;
+    let asked = desk.doors.ask(&visit.uid(), courier.attempt, (rand::random(), key), now()).map_err(problem)?;
     Ok((StatusCode::CREATED, Json(challenge(&asked))).into_response())
 }
 
@@ -141,8 +148,8 @@ pub(super) async fn answer(
     let uid = visit.log.subject().delivery.clone();
     let right = || courier.gave(&proof, &uid, &visit.keys, asked);
     let (right, left) = desk.doors.answer((uid.as_str(), courier.attempt), (asked, now()), right).map_err(problem)?;
-    let courier = if right { "yours" } else { "not yours" };
-    Ok(Json(json!({ "courier": courier, "triesLeft": left })).into_response())
+    let courier = if right { Whose::Yours } else { Whose::NotYours };
+    Ok(Json(Verdict { courier, tries_left: left }).into_response())
 }
 
 fn given(body: &[u8]) -> Result<(Challenge, Proof), Problem> {
@@ -162,15 +169,17 @@ fn given(body: &[u8]) -> Result<(Challenge, Proof), Problem> {
     Ok((challenge, proof.ok_or_else(refused)?))
 }
 
-fn challenge(asked: &Asked) -> Value {
-    json!({
-        "challenge": URL_SAFE_NO_PAD.encode(asked.challenge.as_bytes()), "text": asked.challenge.to_string(),
-        "expiresAt": instant(asked.expires), "triesLeft": asked.tries_left,
-        "device": if asked.answered { "answered" } else { "silent" },
-    })
+fn challenge(asked: &Asked) -> Challenged {
+    Challenged {
+        challenge: URL_SAFE_NO_PAD.encode(asked.challenge.as_bytes()),
+        text: asked.challenge.to_string(),
+        expires_at: instant(asked.expires),
+        tries_left: asked.tries_left,
+        device: if asked.answered { Device::Answered } else { Device::Silent },
+    }
 }
 
-fn shown(upc: &str, position: Position, sharing: LocationSharing) -> Value {
+fn shown(upc: &str, position: Position, sharing: LocationSharing) -> Place {
     let coarse = sharing == LocationSharing::Coarse;
     let degrees = |e7: i32| {
         let step = if coarse { COARSE_E7 } else { 1 };
@@ -180,10 +189,14 @@ fn shown(upc: &str, position: Position, sharing: LocationSharing) -> Value {
     };
     let accuracy =
         if coarse { Some(position.accuracy_m.unwrap_or_default().max(COARSE_M)) } else { position.accuracy_m };
-    json!({
-        "upc": upc, "latitude": degrees(position.latitude_e7), "longitude": degrees(position.longitude_e7),
-        "accuracyM": accuracy, "at": instant(position.at), "sharing": if coarse { "coarse" } else { "exact" },
-    })
+    Place {
+        upc: upc.to_owned(),
+        latitude: degrees(position.latitude_e7),
+        longitude: degrees(position.longitude_e7),
+        accuracy_m: accuracy,
+        at: instant(position.at),
+        sharing,
+    }
 }
 
 fn instant(at: UnixMillis) -> String {
@@ -239,11 +252,11 @@ impl Desk {
 mod tests {
     use super::*;
 
-    fn at(latitude_e7: i32, sharing: LocationSharing) -> (f64, u64) {
+    fn at(latitude_e7: i32, sharing: LocationSharing) -> (f64, u32) {
         let position =
             Position { number: 1, at: UnixMillis(0), attempt: 1, latitude_e7, longitude_e7: 0, accuracy_m: Some(5) };
         let shown = shown("UPC_1", position, sharing);
-        (shown["latitude"].as_f64().unwrap(), shown["accuracyM"].as_u64().unwrap())
+        (shown.latitude, shown.accuracy_m.unwrap())
     }
 
     #[test]

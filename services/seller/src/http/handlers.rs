@@ -9,55 +9,62 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
 use waybill_chassis::jwt::{self, bearer};
 use waybill_chassis::problem::{Checked, Kind, Problem};
 use waybill_protocol::{Log, Stage};
 
 use super::Desk;
+use super::said::{Alive, Country, Door, Part, PostalCode};
 use crate::clock::now;
 use crate::orders::Order;
 use crate::part::{is_readable, opens};
 
-const ORDER_UNKNOWN: Kind = Kind { slug: "order-unknown", title: "No such order", status: StatusCode::NOT_FOUND };
-const PART_NOT_OPEN: Kind =
+pub(super) const ORDER_UNKNOWN: Kind =
+    Kind { slug: "order-unknown", title: "No such order", status: StatusCode::NOT_FOUND };
+pub(super) const PART_NOT_OPEN: Kind =
     Kind { slug: "part-not-open", title: "Part of the address not open", status: StatusCode::FORBIDDEN };
 pub(super) const NOT_READY: Kind =
     Kind { slug: "not-ready", title: "Not ready yet", status: StatusCode::SERVICE_UNAVAILABLE };
 
 type Asked = (State<Arc<Desk>>, HeaderMap, Checked<Path<String>>);
-type Answer = Result<Json<Value>, Problem>;
+type Answer<T> = Result<Json<Part<T>>, Problem>;
 
 /// Says that somebody is here, to anybody.
-pub(super) async fn alive() -> Json<Value> {
-    Json(json!({ "seller": "connected" }))
+pub(super) async fn alive() -> Json<Alive> {
+    Json(Alive { seller: "connected" })
 }
 
 /// D-08.
-pub(super) async fn country(desk: State<Arc<Desk>>, headers: HeaderMap, upc: Checked<Path<String>>) -> Answer {
-    answer((desk, headers, upc), Stage::Country, |order| {
-        json!({
-            "country": order.country.expose(), "province": order.province.expose(), "city": order.city.expose(),
-        })
-    })
+pub(super) async fn country(desk: State<Arc<Desk>>, headers: HeaderMap, upc: Checked<Path<String>>) -> Answer<Country> {
+    let part = |order: &Order| Country {
+        country: order.country.expose().to_owned(),
+        province: order.province.expose().to_owned(),
+        city: order.city.expose().to_owned(),
+    };
+    answer((desk, headers, upc), Stage::Country, part)
 }
 
 /// D-09.
-pub(super) async fn postal_code(desk: State<Arc<Desk>>, headers: HeaderMap, upc: Checked<Path<String>>) -> Answer {
-    answer((desk, headers, upc), Stage::PostalCode, |order| json!({ "postal_code": order.postal_code.expose() }))
+pub(super) async fn postal_code(
+    desk: State<Arc<Desk>>,
+    headers: HeaderMap,
+    upc: Checked<Path<String>>,
+) -> Answer<PostalCode> {
+    let part = |order: &Order| PostalCode { postal_code: order.postal_code.expose().to_owned() };
+    answer((desk, headers, upc), Stage::PostalCode, part)
 }
 
 /// D-10.
-pub(super) async fn door(desk: State<Arc<Desk>>, headers: HeaderMap, upc: Checked<Path<String>>) -> Answer {
-    answer((desk, headers, upc), Stage::Door, |order| {
-        json!({
-            "client_name": order.client_name.expose(), "door_number": order.door.expose(),
-            "phone_number": order.client_phone.expose(),
-        })
-    })
+pub(super) async fn door(desk: State<Arc<Desk>>, headers: HeaderMap, upc: Checked<Path<String>>) -> Answer<Door> {
+    let part = |order: &Order| Door {
+        client_name: order.client_name.expose().to_owned(),
+        door_number: order.door.expose().to_owned(),
+        phone_number: order.client_phone.expose().to_owned(),
+    };
+    answer((desk, headers, upc), Stage::Door, part)
 }
 
-fn answer((State(desk), headers, Checked(Path(upc))): Asked, stage: Stage, part: fn(&Order) -> Value) -> Answer {
+fn answer<T>((State(desk), headers, Checked(Path(upc))): Asked, stage: Stage, part: fn(&Order) -> T) -> Answer<T> {
     let pass = desk.verifier.verify(bearer(&headers)?, now().as_secs()).map_err(jwt::Refusal::problem)?;
     if pass.upc != upc || pass.stage != stage.as_str() {
         return Err(Problem::new(jwt::INVALID, "the token is not valid for this request"));
@@ -70,11 +77,10 @@ fn answer((State(desk), headers, Checked(Path(upc))): Asked, stage: Stage, part:
     if !is_readable(&log, stage) {
         return Err(not_open(&log, stage));
     }
-    let mut said = part(order);
+    let part = part(order);
     // RFC 3339 in UTC; the first implementation's clock had no zone (D-11).
-    said["UPC_ID"] = json!(upc);
-    said["time"] = json!(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default().to_string());
-    Ok(Json(said))
+    let time = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default().to_string();
+    Ok(Json(Part { upc, part, time }))
 }
 
 fn not_open(log: &Log, stage: Stage) -> Problem {

@@ -1,7 +1,7 @@
 //! The far end of an agent: sellers at a real broker, and a Carrier API over HTTPS with the routes an agent calls. Both
 //! work on the same logs, as in the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes as Body;
-use axum::extract::{DefaultBodyLimit, Path as Segments, State};
+use axum::extract::{DefaultBodyLimit, Path as Segments, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -245,7 +245,7 @@ async fn serve(office: Office, dir: &Path, stop: CancellationToken) -> (SocketAd
 
 type Asked = (State<Office>, Peer, HeaderMap);
 
-async fn list((State(office), peer, headers): Asked) -> Response {
+async fn list((State(office), peer, headers): Asked, Query(page): Query<HashMap<String, String>>) -> Response {
     if let Err(refused) = office.check(&peer, &headers, None) {
         return refused;
     }
@@ -257,7 +257,13 @@ async fn list((State(office), peer, headers): Asked) -> Response {
                 "attempt": shop.log().state().attempt(), "topics": {"down": "", "up": ""},
                 "location": shop.wishes.location, "expected": {"seq": shop.expected(), "previous": Value::Null}})
         };
-        Json(json!({"deliveries": open.map(line).collect::<Vec<_>>()})).into_response()
+        // One a page: whoever has several reads on.
+        let after = page.get("after").map(String::as_str);
+        let mut lines: Vec<Value> = open.map(line).filter(|line| line["uid"].as_str() > after).collect();
+        lines.sort_by_key(|line| line["uid"].as_str().map(str::to_owned));
+        let next = (lines.len() > 1).then(|| lines[0]["uid"].clone());
+        lines.truncate(1);
+        Json(json!({"deliveries": lines, "next": next})).into_response()
     };
     office.answer("list".into(), open).await
 }

@@ -5,23 +5,24 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use waybill_chassis::problem::Problem;
+
+use crate::problem::Problem;
 
 /// JSON, and what it is told from another by.
 #[derive(Debug)]
-pub(crate) struct Tagged {
+pub struct Tagged {
     body: Bytes,
     tag: Tag,
 }
 
 impl Tagged {
-    pub(crate) fn new(body: &impl Serialize) -> Result<Self, Problem> {
+    pub fn new(body: &impl Serialize) -> Result<Self, Problem> {
         let body = Bytes::from(serde_json::to_vec(body).map_err(|error| Problem::internal(&error))?);
         Ok(Self { tag: Tag::of(&body), body })
     }
 
     /// The body, or `304` where the asker has this very one.
-    pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
+    pub fn answer(&self, asked: &HeaderMap) -> Response {
         self.tag.answer(asked, || {
             let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             ([kind], self.body.clone()).into_response()
@@ -30,22 +31,23 @@ impl Tagged {
 }
 
 /// The body, or `304` where the asker has this very one.
-pub(super) fn tagged(asked: &HeaderMap, body: &impl Serialize) -> Result<Response, Problem> {
+pub fn tagged(asked: &HeaderMap, body: &impl Serialize) -> Result<Response, Problem> {
     Ok(Tagged::new(body)?.answer(asked))
 }
 
 /// What tells one body from another.
 #[derive(Debug)]
-pub(super) struct Tag(HeaderValue);
+pub struct Tag(HeaderValue);
 
 impl Tag {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let digest = format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16]));
-        Self(HeaderValue::try_from(digest).expect("hexadecimal digits in quotes"))
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
+        let digits: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(HeaderValue::try_from(format!("\"{digits}\"")).expect("hexadecimal digits in quotes"))
     }
 
     /// The answer with this tag, or `304` where the asker has its body.
-    pub(super) fn answer(&self, asked: &HeaderMap, whole: impl FnOnce() -> Response) -> Response {
+    pub fn answer(&self, asked: &HeaderMap, whole: impl FnOnce() -> Response) -> Response {
         // Kept by its asker alone, and never shown without asking again.
         let kept = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         let about = [(header::ETAG, self.0.clone()), kept];
