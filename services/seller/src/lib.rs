@@ -246,6 +246,7 @@ fn notifications(ground: &Ground<'_>) -> Notifications {
         name: args.name.clone(),
         state: state.clone(),
         hosts: args.notify_hosts.clone(),
+        order_urls: args.order_urls.clone().into(),
         policy: Policy { first: args.notify_retry.get(), give_up: args.notify_give_up.get() },
         tokens: args.grants_dir.clone(),
         published: published.clone(),

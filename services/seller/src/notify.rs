@@ -43,6 +43,8 @@ pub(crate) struct Notifications {
     pub(crate) state: State,
     /// Hosts that may be told.
     pub(crate) hosts: Vec<String>,
+    /// Order systems that may be asked where a recipient is written to.
+    pub(crate) order_urls: Arc<[String]>,
     pub(crate) policy: Policy,
     /// Folder with the token the Carrier API takes.
     pub(crate) tokens: PathBuf,

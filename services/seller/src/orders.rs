@@ -99,7 +99,8 @@ pub fn parse(value: &[u8]) -> Result<Order, Malformed> {
     })
 }
 
-fn check(name: &'static str, text: String) -> Result<Private, Malformed> {
+/// A field as it may be.
+pub(crate) fn check(name: &'static str, text: String) -> Result<Private, Malformed> {
     if text.trim().is_empty() {
         return Err(Malformed::Empty(name));
     }

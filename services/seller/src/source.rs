@@ -9,7 +9,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::sync::watch;
+use waybill_crds::seller::url_is_allowed;
 use waybill_protocol::{Order, Part, Stage};
+
+use crate::orders::{self, Private};
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,6 +62,11 @@ struct Postal {
 }
 
 #[derive(Deserialize)]
+struct Recipient {
+    email: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Door {
     client_name: String,
     door_number: String,
@@ -88,6 +96,15 @@ impl Source {
 
     /// One part.
     pub(crate) async fn part(&self, upc: &str, stage: Stage, token: &str) -> Result<Part, FetchError> {
+        read_part(stage, &self.ask(upc, stage, token).await?)
+    }
+
+    /// Where the recipient is written to, if the order system says so beside the door part; nothing else of the answer is read.
+    pub(crate) async fn email(&self, upc: &str, token: &str) -> Result<Option<Private>, FetchError> {
+        read_email(&self.ask(upc, Stage::Door, token).await?)
+    }
+
+    async fn ask(&self, upc: &str, stage: Stage, token: &str) -> Result<Vec<u8>, FetchError> {
         let url = format!("{}/api/order/{upc}/{}", self.base, route(stage));
         let asked = self.client.get(url).bearer_auth(token).send();
         let mut answer = tokio::time::timeout(PATIENCE, asked)
@@ -111,7 +128,7 @@ impl Source {
             Ok(())
         };
         tokio::time::timeout(PATIENCE, read).await.map_err(|_| FetchError::Slow)??;
-        read_part(stage, &body)
+        Ok(body)
     }
 
     /// All three parts, one after the other: what commitments are made of. `token` makes one for each.
@@ -158,6 +175,13 @@ fn read_part(stage: Stage, body: &[u8]) -> Result<Part, FetchError> {
     Ok(part)
 }
 
+fn read_email(body: &[u8]) -> Result<Option<Private>, FetchError> {
+    let malformed = FetchError::Malformed(Stage::Door);
+    let Ok(Recipient { email }) = serde_json::from_slice(body) else { return Err(malformed) };
+    let email = email.filter(|email| !email.trim().is_empty());
+    email.map(|email| orders::check("email", email)).transpose().map_err(|_| malformed)
+}
+
 impl FetchError {
     /// Whether it is about one order, and says nothing about the others.
     pub(crate) const fn is_of_one_order(&self) -> bool {
@@ -168,11 +192,33 @@ impl FetchError {
 /// What the last look at an order system said.
 pub type Health = Option<Result<String, (String, FetchError)>>;
 
-/// The order system of a Seller, none where its orders are in Secrets.
-pub(crate) fn order_system(url: Option<&str>) -> Option<Arc<Source>> {
-    let made =
-        Source::order_system(url?).inspect_err(|_| tracing::error!("failed to make a client for an order system"));
-    made.ok().map(Arc::new)
+/// The order system of a Seller, made anew when it names another one.
+pub(crate) struct System {
+    /// What the operator allows.
+    allowed: Arc<[String]>,
+    current: Option<(String, Arc<Source>)>,
+}
+
+impl System {
+    pub(crate) fn new(allowed: Arc<[String]>) -> Self {
+        Self { allowed, current: None }
+    }
+
+    /// The one at this address, if it is allowed.
+    pub(crate) fn at(&mut self, url: &str) -> Result<Arc<Source>, FetchError> {
+        if !url_is_allowed(url, &self.allowed) {
+            self.current = None;
+            return Err(FetchError::Forbidden);
+        }
+        if let Some((_, source)) = self.current.as_ref().filter(|(known, _)| known == url) {
+            return Ok(Arc::clone(source));
+        }
+        let made = Source::order_system(url).map(Arc::new);
+        let made = made.inspect_err(|_| tracing::error!("failed to make a client for an order system"));
+        let source = made.map_err(|_| FetchError::Unreachable)?;
+        self.current = Some((url.to_owned(), Arc::clone(&source)));
+        Ok(source)
+    }
 }
 
 /// The Seller API as distribution asks it, made anew when its trust changes.
@@ -195,5 +241,28 @@ impl Own {
             self.current = made.ok().map(Arc::new).or(self.current.take());
         }
         self.current.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_system_says_where_a_recipient_is_written_to_or_says_nothing() {
+        let read = |text: &str| read_email(text.as_bytes()).map(|email| email.map(|email| email.expose().to_owned()));
+        let door = r#""client_name":"A","door_number":"1","phone_number":"1""#;
+        assert_eq!(
+            read(&format!(r#"{{{door},"email":"jane@recipient.example"}}"#)),
+            Ok(Some("jane@recipient.example".into()))
+        );
+        for none in [format!("{{{door}}}"), format!(r#"{{{door},"email":null}}"#), format!(r#"{{{door},"email":" "}}"#)]
+        {
+            assert_eq!(read(&none), Ok(None), "{none}");
+        }
+        let long = format!(r#"{{"email":"{}"}}"#, "x".repeat(orders::MAX_FIELD + 1));
+        for wrong in [r#"{"email":7}"#, r#"{"email":"a\u0007b"}"#, "[]", "", long.as_str()] {
+            assert_eq!(read(wrong), Err(FetchError::Malformed(Stage::Door)), "{wrong}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::case::{Case, Input, Now};
 use super::say::Out;
 use super::watched::Watched;
 use crate::clock::now as wall;
-use crate::source::{Own, Source};
+use crate::source::{Own, System};
 use jobs::Done;
 
 /// Messages sent in one turn of the loop, before it looks at what came in.
@@ -44,7 +44,7 @@ pub(crate) struct Office {
     /// Whose they are.
     owners: HashMap<tokio::task::Id, String>,
     own: Own,
-    system: Option<(String, Arc<Source>)>,
+    system: System,
 }
 
 impl Office {
@@ -53,7 +53,8 @@ impl Office {
         let schedule = Schedule::new(Policy::default(), rand::random());
         let (cases, out, owners) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (wakes, jobs, writes) = (BTreeSet::new(), JoinSet::new(), Arc::new(Semaphore::new(WRITES)));
-        Self { watched, link, cases, out, schedule, wakes, jobs, writes, owners, own, system: None }
+        let system = System::new(Arc::clone(&watched.order_urls));
+        Self { watched, link, cases, out, schedule, wakes, jobs, writes, owners, own, system }
     }
 
     /// Works until dropped, or until nothing can come any more.

@@ -17,7 +17,7 @@ use waybill_chassis::telemetry::report;
 use waybill_cluster::custody;
 use waybill_crds::seller::Notify;
 use waybill_crds::{Delivery, Seller};
-use waybill_protocol::Log;
+use waybill_protocol::{Log, Stage};
 
 use super::links::Links;
 use super::memory::Memory;
@@ -27,6 +27,8 @@ use super::target::{self, Blocked, Secrets, Target, Way};
 use super::told;
 use super::{Notifications, mail, webhook};
 use crate::clock::now as wall;
+use crate::orders::Private;
+use crate::source::{FetchError, Source, System};
 
 /// Between looks at what is missing, tries to reach the API server, and the fewest between two saves or two words.
 const RETRY: Duration = Duration::from_secs(2);
@@ -71,6 +73,7 @@ pub(super) struct Term {
     notify: Option<Notify>,
     receivers: Vec<Receiver>,
     secrets: Secrets,
+    system: System,
     client: reqwest::Client,
     jobs: JoinSet<Done>,
     /// Which receiver a try was for, and which delivery.
@@ -132,6 +135,7 @@ impl Term {
             notify: None,
             receivers: Vec::new(),
             secrets: Secrets::new(),
+            system: System::new(Arc::clone(&all.order_urls)),
             client,
             jobs: JoinSet::new(),
             owners: HashMap::new(),
@@ -270,7 +274,12 @@ impl Term {
             }
             Way::Send { server, from } => {
                 let (server, from) = (server.clone(), from.clone());
-                self.jobs.spawn(async move { Done::Tried(send(&all, &links, (&server, &from), &notice).await) })
+                let url = all.state.seller.borrow().as_ref().and_then(|seller| seller.spec.url.clone());
+                let system = url.map(|url| self.system.at(&url));
+                self.jobs.spawn(async move {
+                    let to = address(&all, system, &notice).await;
+                    Done::Tried(send((&all, &links), (&server, &from), to, &notice).await)
+                })
             }
         };
         self.owners.insert(id.id(), owner);
@@ -324,15 +333,42 @@ impl Term {
     }
 }
 
+/// An order system, or why it is not asked.
+type Asked = Result<Arc<Source>, FetchError>;
+
 fn map(seller: &str) -> String {
     format!("wb-seller-{seller}-notices")
 }
 
-/// To the recipient, at the address of the order as it is now.
-async fn send(all: &Notifications, links: &Links, (server, from): (&mail::Server, &str), notice: &Notice) -> Outcome {
-    let book = all.state.book.borrow().clone();
-    let email = book.and_then(|book| book.order(&notice.upc)?.email.clone());
-    let Some(email) = email else { return Outcome::Nobody };
+/// Where the recipient is written to, as the order is now; kept nowhere.
+async fn address(all: &Notifications, system: Option<Asked>, notice: &Notice) -> Result<Option<Private>, FetchError> {
+    let Some(system) = system else {
+        let book = all.state.book.borrow().clone();
+        return Ok(book.and_then(|book| book.order(&notice.upc)?.email.clone()));
+    };
+    let keys = all.state.keys.borrow().clone().ok_or(FetchError::Unreachable)?;
+    let token = keys.tokens.seller_api(&notice.delivery, &notice.upc, Stage::Door, wall());
+    match system?.email(&notice.upc, &token).await {
+        Err(FetchError::Unknown) => Ok(None),
+        said => said,
+    }
+}
+
+/// To the recipient.
+async fn send(
+    (all, links): (&Notifications, &Links),
+    (server, from): (&mail::Server, &str),
+    to: Result<Option<Private>, FetchError>,
+    notice: &Notice,
+) -> Outcome {
+    let email = match to {
+        Ok(Some(email)) => email,
+        Ok(None) => return Outcome::Nobody,
+        Err(error) => {
+            let why = format!("waits for the recipient's address: the order system {error}");
+            return Outcome::Later { why, away: !error.is_of_one_order(), after: None };
+        }
+    };
     let link = match links.of(&notice.delivery, &notice.upc).await {
         Ok(link) => link,
         Err(error) => return Outcome::Later { why: format!("waits for a link: {error}"), away: true, after: None },

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use waybill_chassis::jwt::{SigningKey, fresh_id, key_id};
-use waybill_protocol::{Challenge, Stage};
+use waybill_protocol::{Challenge, ReceiptText, Stage, receipt_hash};
 
 use crate::agent::{Agent, Manners};
 use crate::stage::{Running, SOON, Stage as Scene, on_stage};
@@ -30,6 +30,31 @@ async fn the_last_position_is_shown_as_exactly_as_the_delivery_allows() {
         desk.agent.is_at(2, 1, 1);
         let exact = desk.shows(&token, |body| body["latitude"] == 52.520_000_1).await;
         assert_eq!((&exact["sharing"], &exact["accuracyM"]), (&json!("exact"), &json!(7)));
+        desk
+    })
+    .await;
+}
+
+/// Whoever shows it at the door has the parcel: nobody but the recipient reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recipients_code_is_for_the_recipient_alone() {
+    at_the_door("door-receipt", |desk| async move {
+        let (code, recipient) = ("receipt-code", Some("recipient"));
+        desk.refuses(code, None, (401, "token-missing")).await;
+        desk.refuses(code, Some(&desk.seller_token()), (403, "token-invalid")).await;
+        for role in [None, Some("viewer"), Some("Recipient")] {
+            desk.refuses(code, Some(&desk.view_as("UPC_1", role)), (403, "recipient-only")).await;
+        }
+        desk.refuses(code, Some(&desk.view_as("UPC_2", recipient)), (403, "token-invalid")).await;
+        let (status, body) = desk.get_of("UPC_2", code, Some(&desk.view_as("UPC_2", recipient))).await;
+        assert_eq!((status, &body["type"]), (404, &json!("https://waybill.dev/problems/delivery-unknown")), "{body}");
+
+        let (status, body) = desk.get(code, Some(&desk.view_as("UPC_1", recipient))).await;
+        assert_eq!(status, 200, "{body}");
+        let shown: ReceiptText = body["code"].as_str().unwrap().parse().unwrap();
+        assert_eq!(shown.delivery.as_str(), desk.uid);
+        let promised = desk.stage.log(&desk.name).await.state().terms().and_then(|terms| terms.receipt);
+        assert_eq!(promised, Some(receipt_hash(&shown.delivery, &shown.code)), "it is the one the log will know");
         desk
     })
     .await;
@@ -157,12 +182,20 @@ async fn at_the_door<Fut: Future<Output = Desk>>(test: &str, story: impl FnOnce(
 impl Desk {
     /// As the Carrier API makes it.
     fn view(&self, upc: &str) -> String {
+        self.view_as(upc, None)
+    }
+
+    /// Of a grant that was made for somebody.
+    fn view_as(&self, upc: &str, role: Option<&str>) -> String {
         let viewer = &self.stage.viewer;
         let statement = viewer.signer.statement();
         let key = SigningKey::from_seed(key_id(statement.ed25519.as_bytes()), &viewer.seed);
         let now = now().as_secs();
-        let claims = json!({"iss": statement.uid.as_str(), "aud": "view", "sub": self.uid, "upc": upc,
-                            "iat": now, "nbf": now, "exp": now + 120, "jti": fresh_id()});
+        let mut claims = json!({"iss": statement.uid.as_str(), "aud": "view", "sub": self.uid, "upc": upc,
+                                "iat": now, "nbf": now, "exp": now + 120, "jti": fresh_id()});
+        if let Some(role) = role {
+            claims["role"] = json!(role);
+        }
         key.sign("wb-view+jwt", &claims).unwrap()
     }
 
@@ -173,7 +206,11 @@ impl Desk {
     }
 
     async fn get(&self, what: &str, token: Option<&str>) -> (u16, Value) {
-        let request = self.client.get(format!("https://{}/api/delivery/UPC_1/{what}", self.address));
+        self.get_of("UPC_1", what, token).await
+    }
+
+    async fn get_of(&self, upc: &str, what: &str, token: Option<&str>) -> (u16, Value) {
+        let request = self.client.get(format!("https://{}/api/delivery/{upc}/{what}", self.address));
         read(token.into_iter().fold(request, |request, token| request.bearer_auth(token))).await
     }
 

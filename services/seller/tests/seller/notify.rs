@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Json;
@@ -30,9 +31,10 @@ use waybill_crds::{Delivery, Phase, Seller};
 use waybill_e2e::objects::{Conditions, apply};
 use waybill_e2e::{Namespace, eventually};
 
-use crate::agent::Manners;
+use crate::agent::{Agent, Manners};
+use crate::domain::Somebody;
 use crate::files::leaf;
-use crate::stage::{SOON, Stage as Scene, on_stage_with};
+use crate::stage::{Running, SOON, Stage as Scene, on_stage_with};
 
 const KEY: [u8; 32] = [7; 32];
 const WAY: [&str; 5] = ["Accepted", "PickedUp", "InTransit", "OutForDelivery", "Delivered"];
@@ -43,6 +45,8 @@ struct Receiver {
     heard: Arc<Mutex<Vec<Told>>>,
     /// What it answers next, in order; then always the last, `200` where there is none.
     answers: Arc<Mutex<VecDeque<u16>>>,
+    /// It hears and says nothing.
+    silent: Arc<AtomicBool>,
 }
 
 /// One request.
@@ -67,6 +71,12 @@ impl Receiver {
 
     fn answers(&self, statuses: &[u16]) {
         *self.answers.lock().unwrap() = statuses.iter().copied().collect();
+    }
+
+    fn next(&self) -> StatusCode {
+        let mut answers = self.answers.lock().unwrap();
+        let status = if answers.len() > 1 { answers.pop_front() } else { answers.front().copied() };
+        StatusCode::from_u16(status.unwrap_or(200)).unwrap()
     }
 
     fn all(&self) -> Vec<Told> {
@@ -98,17 +108,18 @@ async fn hear(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     let signed = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
     assert_eq!(header("webhook-signature"), signed, "another library checks the same");
     let told: Value = serde_json::from_slice(&body).unwrap();
-    let mut answers = receiver.answers.lock().unwrap();
-    let status = if answers.len() > 1 { answers.pop_front() } else { answers.front().copied() };
-    let status = StatusCode::from_u16(status.unwrap_or(200)).unwrap();
+    let (status, silent) = (receiver.next(), receiver.silent.load(Ordering::SeqCst));
     let text = |name: &str| told["data"][name].as_str().unwrap_or_default().to_owned();
     receiver.heard.lock().unwrap().push(Told {
         id,
         phase: text("phase"),
         upc: text("upc"),
-        taken: status.is_success(),
+        taken: status.is_success() && !silent,
         text: told.to_string(),
     });
+    if silent {
+        std::future::pending::<()>().await;
+    }
     status
 }
 
@@ -135,6 +146,22 @@ async fn condition(stage: &Scene, status: &str, reason: &str) -> String {
     .await
 }
 
+/// A carrier, and a seller that is ready and may tell.
+async fn opened(stage: &Scene) -> (Somebody, Running) {
+    prepared(&stage.namespace).await;
+    let truck = stage.carrier("truck", false).await;
+    let seller = stage.start("seller-0");
+    seller.ready().await;
+    (truck, seller)
+}
+
+/// A delivery on its way to its end: its name, and who brings it.
+async fn delivered(stage: &Scene, upc: &str, truck: &Somebody) -> (String, Agent) {
+    let name = stage.delivery(upc, "truck", json!({})).await;
+    let agent = stage.agent(truck, &name, Manners::default()).await;
+    (name, agent)
+}
+
 async fn kept(namespace: &Namespace, key: &str) -> Value {
     let map = namespace.api::<ConfigMap>().get("wb-seller-acme-notices").await.unwrap();
     serde_json::from_str(map.data.unwrap_or_default().get(key).map_or("null", String::as_str)).unwrap()
@@ -145,13 +172,9 @@ async fn every_phase_is_told_in_order_and_signed_and_says_nothing_of_a_person() 
     let receiver = Receiver::default();
     let url = receiver.listen().await;
     on_stage_with("notify-plain", hooks(&url), |stage| async move {
-        prepared(&stage.namespace).await;
-        let truck = stage.carrier("truck", false).await;
-        let seller = stage.start("seller-0");
-        seller.ready().await;
+        let (truck, seller) = opened(&stage).await;
         condition(&stage, "True", "Notified").await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let (name, _agent) = delivered(&stage, "UPC_1", &truck).await;
         receiver.takes("UPC_1", &WAY).await;
         // The ids are those of the signed events: who was told can look them up.
         let log = stage.log(&name).await;
@@ -178,12 +201,8 @@ async fn a_receiver_that_fails_is_told_again_under_the_same_id_in_the_same_order
     receiver.answers(&[500, 429, 302, 500, 200]);
     let url = receiver.listen().await;
     on_stage_with("notify-fails", hooks(&url), |stage| async move {
-        prepared(&stage.namespace).await;
-        let truck = stage.carrier("truck", false).await;
-        let seller = stage.start("seller-0");
-        seller.ready().await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let (truck, seller) = opened(&stage).await;
+        let (_, _agent) = delivered(&stage, "UPC_1", &truck).await;
         let said = condition(&stage, "False", "NotifyFailing").await;
         assert!(said.starts_with("127.0.0.1 answered with status") && !said.contains("/hook"), "{said}");
         receiver.takes("UPC_1", &WAY).await;
@@ -205,8 +224,7 @@ async fn a_restart_and_a_fail_over_lose_nothing_and_repeat_nothing_that_was_told
         let first = stage.start("seller-0");
         first.ready().await;
         condition(&stage, "True", "Notified").await;
-        let one = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _one = stage.agent(&truck, &one, Manners::default()).await;
+        let (_, _one) = delivered(&stage, "UPC_1", &truck).await;
         receiver.takes("UPC_1", &WAY).await;
         first.stop().await;
 
@@ -214,8 +232,7 @@ async fn a_restart_and_a_fail_over_lose_nothing_and_repeat_nothing_that_was_told
         receiver.answers(&[503]);
         let second = stage.start("seller-1");
         second.ready().await;
-        let two = stage.delivery("UPC_2", "truck", json!({})).await;
-        let _two = stage.agent(&truck, &two, Manners::default()).await;
+        let (two, _two) = delivered(&stage, "UPC_2", &truck).await;
         stage.becomes(&two, Phase::Delivered).await;
         eventually("what is to be told is kept", SOON, || async {
             let told = kept(&stage.namespace, "told.json").await;
@@ -240,8 +257,7 @@ async fn what_was_before_anybody_was_to_be_told_is_not_told() {
     on_stage_with("notify-later", json!({}), |stage| async move {
         let truck = stage.carrier("truck", false).await;
         let seller = stage.start("seller-0");
-        let one = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _one = stage.agent(&truck, &one, Manners::default()).await;
+        let (one, _one) = delivered(&stage, "UPC_1", &truck).await;
         stage.becomes(&one, Phase::Delivered).await;
         let sellers = stage.namespace.api::<Seller>();
         let quiet = sellers.get("acme").await.unwrap();
@@ -251,8 +267,7 @@ async fn what_was_before_anybody_was_to_be_told_is_not_told() {
         let patch = Patch::Merge(json!({"spec": hooks(&url)}));
         sellers.patch("acme", &PatchParams::default(), &patch).await.unwrap();
         condition(&stage, "True", "Notified").await;
-        let two = stage.delivery("UPC_2", "truck", json!({})).await;
-        let _two = stage.agent(&truck, &two, Manners::default()).await;
+        let (_, _two) = delivered(&stage, "UPC_2", &truck).await;
         receiver.takes("UPC_2", &WAY).await;
         assert!(receiver.took("UPC_1").is_empty());
 
@@ -275,12 +290,8 @@ async fn what_a_receiver_wants_no_more_is_kept_and_told_to_people() {
     receiver.answers(&[410]);
     let url = receiver.listen().await;
     on_stage_with("notify-gone", hooks(&url), |stage| async move {
-        prepared(&stage.namespace).await;
-        let truck = stage.carrier("truck", false).await;
-        let seller = stage.start("seller-0");
-        seller.ready().await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let (truck, seller) = opened(&stage).await;
+        let (name, _agent) = delivered(&stage, "UPC_1", &truck).await;
         let said = condition(&stage, "False", "NotifyGivenUp").await;
         assert!(said.contains("410") && said.contains("wb-seller-acme-notices"), "{said}");
         stage.becomes(&name, Phase::Delivered).await;
@@ -309,6 +320,48 @@ async fn a_host_the_chart_does_not_allow_and_a_secret_that_is_not_there_are_name
         let patch = Patch::Merge(json!({ "spec": other }));
         stage.namespace.api::<Seller>().patch("acme", &PatchParams::default(), &patch).await.unwrap();
         condition(&stage, "False", "NotifySecretMissing").await;
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_holds_up_nobody_and_loses_nothing() {
+    let (good, slow) = (Receiver::default(), Receiver::default());
+    slow.silent.store(true, Ordering::SeqCst);
+    let hook = |url: String, phases: &[&str]| json!({"url": url, "secretName": "notify-hook", "phases": phases});
+    let webhooks = [hook(slow.listen().await, &["Delivered"]), hook(good.listen().await, &WAY)];
+    on_stage_with("notify-silent", json!({"notify": {"webhooks": webhooks}}), |mut stage| async move {
+        stage.give_up = "1s";
+        let (truck, seller) = opened(&stage).await;
+        let agents = [delivered(&stage, "UPC_1", &truck).await, delivered(&stage, "UPC_2", &truck).await];
+        for upc in ["UPC_1", "UPC_2"] {
+            good.takes(upc, &WAY).await;
+        }
+        let said = condition(&stage, "False", "NotifyFailing").await;
+        assert!(said.contains("did not answer within 15 seconds"), "{said}");
+
+        // Tried again under the same id, and kept for people when it was given up; then it is well again.
+        let given_up = eventually("the first is given up", 2 * SOON, || async {
+            let given_up = kept(&stage.namespace, "given-up.json").await;
+            if given_up[0].is_object() { Ok(given_up) } else { Err(given_up.to_string()) }
+        })
+        .await;
+        slow.silent.store(false, Ordering::SeqCst);
+        let first = given_up[0]["upc"].as_str().unwrap().to_owned();
+        let tries: Vec<Told> = slow.all().into_iter().filter(|told| told.upc == first).collect();
+        assert!(tries.len() > 1 && tries.iter().all(|told| told.id == tries[0].id), "{tries:?}");
+        eventually("each was taken, or is kept as given up", 2 * SOON, || async {
+            let kept = kept(&stage.namespace, "given-up.json").await;
+            let lost = |upc: &&str| {
+                slow.took(upc).is_empty()
+                    && !kept.as_array().is_some_and(|all| all.iter().any(|one| one["upc"] == **upc))
+            };
+            let lost: Vec<&str> = ["UPC_1", "UPC_2"].into_iter().filter(|upc| lost(upc)).collect();
+            if lost.is_empty() { Ok(()) } else { Err(format!("{lost:?}")) }
+        })
+        .await;
+        drop(agents);
         seller.stop().await;
     })
     .await;
@@ -375,6 +428,14 @@ async fn with_address(stage: &Scene, upc: &str, email: &str) {
     stage.order(upc, &order).await;
 }
 
+/// An address in the cluster's open would be anybody's.
+async fn nothing_of_jane(stage: &Scene, name: &str) {
+    let shop = stage.namespace.api::<Seller>().get("acme").await.unwrap();
+    let told = stage.namespace.api::<ConfigMap>().get("wb-seller-acme-notices").await.unwrap();
+    let all = [json!(stage.get(name).await), json!(shop), json!(told)];
+    assert!(!all.iter().any(|one| one.to_string().contains("jane@")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recipient_is_written_to_over_a_connection_that_is_checked() {
     let ca = crate::domain::Ca::new();
@@ -399,8 +460,7 @@ async fn the_recipient_is_written_to_over_a_connection_that_is_checked() {
         let truck = stage.carrier("truck", false).await;
         let seller = stage.start("seller-0");
         seller.ready().await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let (name, _agent) = delivered(&stage, "UPC_1", &truck).await;
         let said = condition(&stage, "False", "NotifyFailing").await;
         assert!(!said.contains("jane"), "{said}");
         assert!(server.messages().is_empty());
@@ -416,11 +476,37 @@ async fn the_recipient_is_written_to_over_a_connection_that_is_checked() {
             assert!(text.contains("To: jane@recipient.example") && text.contains("Auto-Submitted: auto-generated"));
             assert!(!text.contains("MARKER") && !text.contains("track#"), "no board, no link: {text}");
         }
-        let delivery: Delivery = stage.get(&name).await;
-        let shop = stage.namespace.api::<Seller>().get("acme").await.unwrap();
-        let told = stage.namespace.api::<ConfigMap>().get("wb-seller-acme-notices").await.unwrap();
-        let all = [json!(delivery), json!(shop), json!(told)];
-        assert!(!all.iter().any(|one| one.to_string().contains("jane@")), "an address in the cluster's open");
+        nothing_of_jane(&stage, &name).await;
+        seller.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_system_says_where_recipients_are_written_to_when_there_is_something_to_write() {
+    let mood = Arc::new(AtomicU8::new(0));
+    let orders = crate::orders::order_system(Arc::clone(&mood)).await;
+    let server = MailServer::start(&[]).await;
+    let mail = json!({"host": "127.0.0.1", "port": server.port, "from": "parcels@acme.example", "tls": "none",
+                      "phases": ["Accepted", "Delivered"]});
+    let spec = json!({"url": format!("http://{orders}/shop"), "notify": {"mail": mail}});
+    on_stage_with("notify-orders-url", spec, |stage| async move {
+        let (truck, seller) = opened(&stage).await;
+        let (name, _agent) = delivered(&stage, "UPC_1", &truck).await;
+        let said = condition(&stage, "False", "NotifyFailing").await;
+        assert!(said.contains("the order system answered with status 500"), "{said}");
+        assert!(server.messages().is_empty());
+        mood.store(2, Ordering::SeqCst);
+        let mails = eventually("both mails are there", SOON, || async {
+            let there = server.messages();
+            if there.len() == 2 { Ok(there) } else { Err(format!("{there:?}")) }
+        })
+        .await;
+        assert!(
+            mails.iter().all(|text| text.contains("To: jane@recipient.example") && !text.contains("MARKER")),
+            "{mails:?}"
+        );
+        nothing_of_jane(&stage, &name).await;
         seller.stop().await;
     })
     .await;
@@ -471,8 +557,7 @@ async fn a_mail_carries_one_link_that_was_made_for_the_recipient() {
         let truck = stage.carrier("truck", false).await;
         let seller = stage.start("seller-0");
         seller.ready().await;
-        let name = stage.delivery("UPC_1", "truck", json!({})).await;
-        let _agent = stage.agent(&truck, &name, Manners::default()).await;
+        let (name, _agent) = delivered(&stage, "UPC_1", &truck).await;
         let mails = eventually("both mails are there", SOON, || async {
             let there = server.messages();
             if there.len() == 2 { Ok(there) } else { Err(format!("{there:?}")) }

@@ -146,7 +146,8 @@ async fn says(stage: &Scene, reason: &str, words: &str) {
 }
 
 /// Serves the three routes, in one of four moods: 0 down, 1 wrong, 2 well, 3 elsewhere. In any other nobody may ask.
-async fn order_system(mood: Arc<AtomicU8>) -> SocketAddr {
+/// It also says where recipients are written to.
+pub(crate) async fn order_system(mood: Arc<AtomicU8>) -> SocketAddr {
     let serve = |State(mood): State<Arc<AtomicU8>>, Path((upc, route)): Path<(String, String)>, headers: HeaderMap| async move {
         assert!(headers.contains_key("authorization"));
         match mood.load(Ordering::SeqCst) {
@@ -157,7 +158,8 @@ async fn order_system(mood: Arc<AtomicU8>) -> SocketAddr {
             _ => Ok(Json(match route.as_str() {
                 "country_destination" => json!({"UPC_ID": upc, "country": "US", "province": "GA", "city": "Atlanta"}),
                 "postal_code_destination" => json!({"UPC_ID": upc, "postal_code": "30303"}),
-                _ => json!({"UPC_ID": upc, "client_name": "N", "door_number": "1", "phone_number": "2"}),
+                _ => json!({"UPC_ID": upc, "client_name": "MARKER", "door_number": "1", "phone_number": "2",
+                            "email": "jane@recipient.example"}),
             })
             .into_response()),
         }

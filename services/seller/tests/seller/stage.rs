@@ -41,6 +41,8 @@ pub(crate) struct Stage {
     /// Who signs declarations and view tokens.
     pub(crate) viewer: Somebody,
     pub(crate) api: SocketAddr,
+    /// How long a notice is tried.
+    pub(crate) give_up: &'static str,
     /// The one that may be asked, if any.
     order_system: String,
     trust: Trust,
@@ -98,7 +100,8 @@ impl Stage {
         let api = free_port(ip);
         let viewer =
             ca.somebody(Role::CarrierApi, &namespace.name, "carrier-api", "a91a9100-0000-4000-8000-000000000004");
-        let stage = Self { namespace, ca, broker, seller, viewer, api, order_system, trust, files, _kept: [run, own] };
+        let (give_up, _kept) = ("24h", [run, own]);
+        let stage = Self { namespace, ca, broker, seller, viewer, api, give_up, order_system, trust, files, _kept };
         stage.publish_trust(1, &[]).await;
         stage.orders(&["UPC_1", "UPC_2", "UPC_3"]).await;
         stage
@@ -137,6 +140,7 @@ impl Stage {
             ("--notify-hosts", "127.0.0.1".into()),
             ("--grants-dir", path("grants")),
             ("--notify-retry", "1s".into()),
+            ("--notify-give-up", self.give_up.into()),
             ("--pod-ip", api.ip().to_string()),
             ("--listen", api.to_string()),
             ("--probe-addr", probes.to_string()),

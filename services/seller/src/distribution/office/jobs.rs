@@ -7,7 +7,6 @@ use std::time::Instant;
 use tokio::task::{Id, JoinError};
 use waybill_chassis::telemetry::report;
 use waybill_cluster::custody::{self, AppendError};
-use waybill_crds::seller::url_is_allowed;
 use waybill_crds::{Delivery, SELLER_FIELD_MANAGER};
 use waybill_protocol::{EventId, Order, Part, SignedEvent, Stage, Uid};
 
@@ -17,7 +16,7 @@ use super::super::hindrance::write;
 use super::Office;
 use crate::availability::API_PATIENCE;
 use crate::clock::now as wall;
-use crate::source::{FetchError, Source, order_system};
+use crate::source::{FetchError, Source};
 
 /// What ran beside the loop.
 pub(super) enum Done {
@@ -149,14 +148,7 @@ impl Office {
     /// The order system the Seller names now, if the operator allows it.
     fn system(&mut self) -> Result<Arc<Source>, FetchError> {
         let url = self.watched.seller.borrow().as_ref().and_then(|seller| seller.spec.url.clone());
-        if url.as_deref().is_some_and(|url| !url_is_allowed(url, &self.watched.order_urls)) {
-            self.system = None;
-            return Err(FetchError::Forbidden);
-        }
-        if self.system.as_ref().map(|(url, _)| url) != url.as_ref() {
-            self.system = order_system(url.as_deref()).zip(url).map(|(source, url)| (url, source));
-        }
-        self.system.as_ref().map(|(_, source)| Arc::clone(source)).ok_or(FetchError::Unreachable)
+        self.system.at(&url.ok_or(FetchError::Unreachable)?)
     }
 
     pub(super) fn take(&mut self, uid: String, done: Done) {
