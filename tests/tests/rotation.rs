@@ -48,6 +48,13 @@ async fn another_authority_takes_over_under_live_connections_without_a_failed_ha
         let (_faith, old_trust) = watch::channel(old_bike.tls(&old_root));
         let faithful = Knocker::start(&day.doors, &old_trust);
 
+        let board = openssl::text(&secret(client, SYSTEM, "waybill-board-tls").await);
+        for name in
+            ["DNS:waybill-board", "DNS:waybill-board.waybill-system.svc", "DNS:localhost", "IP Address:127.0.0.1"]
+        {
+            assert!(board.contains(name) && board.contains("TLS Web Server Authentication"), "{name}: {board}");
+        }
+
         let old = active(client).await;
         authority::ask(client, authority::PARTICIPANTS).await;
         let new = authority::replaced(client, &old).await;
@@ -155,6 +162,7 @@ impl Day {
             (&namespace.name[..], "wb-seller-shop-tls"),
             (&namespace.name, "waybill-carrier-api-tls"),
             (SYSTEM, "waybill-broker-tls"),
+            (SYSTEM, "waybill-board-tls"),
         ];
         let mut served = Vec::new();
         for (door, (place, name)) in self.doors.iter().zip(secrets) {
@@ -190,7 +198,9 @@ async fn doors(namespace: &Namespace) -> Vec<Door> {
     let (carrier, at) = reach(&namespace.name, "waybill-carrier-api", 5001).await;
     let carrier = Door::https(&carrier, at);
     let (broker, at) = reach(SYSTEM, "waybill-broker", 8883).await;
-    vec![seller, carrier, Door::mqtt(&broker, at)]
+    let broker = Door::mqtt(&broker, at);
+    let (board, at) = reach(SYSTEM, "waybill-board", 5002).await;
+    vec![seller, carrier, broker, Door::https(&board, at)]
 }
 
 /// The pods that have a session with the broker, once all have one and every door is open.
