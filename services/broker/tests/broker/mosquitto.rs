@@ -31,12 +31,7 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Writes a configuration for `run`, the folder the sidecar fills. Not started yet.
     pub(crate) fn prepare(run: &Path, own: &Path) -> Self {
-        Self::prepare_at(Ipv4Addr::LOCALHOST, run, own)
-    }
-
-    /// The same at another address of the loopback network.
-    pub(crate) fn prepare_at(ip: Ipv4Addr, run: &Path, own: &Path) -> Self {
-        let ports = free_ports(ip);
+        let ports = free_ports();
         let name = format!("wb-mq-{:08x}", rand::random::<u32>());
         let binary = own.join(&name);
         symlink(BINARY, &binary).unwrap();
@@ -87,9 +82,16 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Held open together while they are chosen, so that they differ.
-fn free_ports(ip: Ipv4Addr) -> Ports {
-    let bound: Vec<_> = (0..3).map(|_| TcpListener::bind((ip, 0)).unwrap()).collect();
+/// Held open together while they are chosen, so that they differ; below those that the system gives to whoever calls somebody, so that
+/// what is free stays so until it is taken.
+fn free_ports() -> Ports {
+    let free = || loop {
+        let port = rand::random_range(15_000..32_000);
+        if let Ok(bound) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            break bound;
+        }
+    };
+    let bound = [(); 3].map(|()| free());
     let [carriers, sellers, admin] = [0, 1, 2].map(|at: usize| bound[at].local_addr().unwrap());
     Ports { carriers, sellers, admin }
 }
