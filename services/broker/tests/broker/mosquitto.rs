@@ -31,7 +31,12 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Writes a configuration for `run`, the folder the sidecar fills. Not started yet.
     pub(crate) fn prepare(run: &Path, own: &Path) -> Self {
-        let ports = free_ports();
+        Self::prepare_at(Ipv4Addr::LOCALHOST, run, own)
+    }
+
+    /// The same at another address of the loopback network.
+    pub(crate) fn prepare_at(ip: Ipv4Addr, run: &Path, own: &Path) -> Self {
+        let ports = free_ports(ip);
         let name = format!("wb-mq-{:08x}", rand::random::<u32>());
         let binary = own.join(&name);
         symlink(BINARY, &binary).unwrap();
@@ -84,10 +89,10 @@ impl Drop for Mosquitto {
 
 /// Held open together while they are chosen, so that they differ; below those that the system gives to whoever calls somebody, so that
 /// what is free stays so until it is taken.
-fn free_ports() -> Ports {
+fn free_ports(ip: Ipv4Addr) -> Ports {
     let free = || loop {
         let port = rand::random_range(15_000..32_000);
-        if let Ok(bound) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        if let Ok(bound) = TcpListener::bind((ip, port)) {
             break bound;
         }
     };
