@@ -130,7 +130,7 @@ async fn on_its_way(setting: &Setting, deliveries: &Api<Delivery>) -> Result<()>
 }
 
 /// The authorities of the example's namespace.
-pub(crate) async fn published(setting: &Setting) -> Result<String> {
+async fn published(setting: &Setting) -> Result<String> {
     let maps: Api<ConfigMap> = Api::namespaced(setting.client.clone(), &setting.example);
     let data = maps.get("waybill-trust").await?.data.unwrap_or_default();
     data.get("ca.crt").cloned().context("no authorities are published")
