@@ -39,7 +39,6 @@ use std::sync::Arc;
 
 use kube::Client;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use waybill_chassis::files;
 use waybill_chassis::jwt::Verifier;
@@ -69,9 +68,6 @@ pub use store::OpenError;
 const AUDIENCE: &str = "waybill-carrier-api";
 /// Bytes of logs kept: some thousand deliveries under way.
 const LOGS: usize = 64 << 20;
-/// Writes under way at once: more wait here, where they cost nothing. In a busy API server they would hold up the watch, and what is
-/// decided on an old word of it is written in vain.
-const WRITES: usize = 8;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +173,6 @@ async fn assemble(
         namespace,
         reviews,
         deliveries,
-        writes: Semaphore::new(WRITES),
         logs,
         shown: Shown::default(),
         sellers,

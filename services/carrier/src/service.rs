@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use waybill_chassis::files::Files;
 use waybill_chassis::jwt::Verifier;
 use waybill_cluster::deliveries::Deliveries;
@@ -30,8 +30,6 @@ pub(crate) struct Shared {
     pub(crate) namespace: String,
     pub(crate) reviews: Reviews,
     pub(crate) deliveries: Deliveries,
-    /// Places for writes under way at once.
-    pub(crate) writes: Semaphore,
     pub(crate) logs: Logs,
     pub(crate) shown: Shown,
     pub(crate) sellers: Participants<Seller>,

@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use waybill_crds::Delivery;
 
 use crate::objects::{Changes, Objects};
 
 /// How late the watch may be on a busy machine.
 const WATCH: Duration = Duration::from_millis(500);
+/// Writes under way at once: more wait here, where they cost nothing. In a busy API server they would hold up the watch, and what is
+/// decided on an old word of it is written in vain.
+const WRITES: usize = 8;
 
 /// Every Delivery; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Deliveries {
     objects: Objects<Delivery>,
     api: Api<Delivery>,
+    turns: Arc<Semaphore>,
 }
 
 impl Deliveries {
@@ -30,12 +34,17 @@ impl Deliveries {
         }
         // Nobody changes the UPC of a Delivery: the schema refuses it.
         let objects = Objects::follow_grouped(api.clone(), config, |delivery: &Delivery| &delivery.spec.upc);
-        Self { objects, api }
+        Self { objects, api, turns: Arc::new(Semaphore::new(WRITES)) }
     }
 
     /// The API they are followed through: for [`crate::custody::append`].
     pub fn api(&self) -> &Api<Delivery> {
         &self.api
+    }
+
+    /// A place among those who write: to be had before it is looked at what is written on, and given back at once.
+    pub async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("nobody closes it")
     }
 
     /// The Delivery with this uid.

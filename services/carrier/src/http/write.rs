@@ -37,20 +37,21 @@ pub(super) async fn write<T>(
 ) -> Result<(StatusCode, T), Problem> {
     let (mut fresh, mut refused_once) = (false, false);
     for attempt in 0..ATTEMPTS {
-        // Before it is decided: what it is decided on is not to be old once its turn comes. Never closed.
-        let place = service.writes.acquire().await;
+        let turn = service.deliveries.turn().await;
         let delivery = service.deliveries.get(uid).ok_or_else(unknown_delivery)?;
         let log = service.log(&delivery).ok_or_else(unknown_delivery)?;
         match decide(&delivery, &log) {
             Ok(Decided { new, told }) if new.is_empty() => return Ok((StatusCode::OK, told)),
             Ok(Decided { new, told }) => {
                 let api = service.deliveries.api();
-                match custody::append(api, &delivery, &log, &new, CARRIER_API_FIELD_MANAGER).await {
+                let wrote = custody::append(api, &delivery, &log, &new, CARRIER_API_FIELD_MANAGER).await;
+                drop(turn);
+                match wrote {
                     Ok(now) => {
                         service.deliveries.offer(now);
                         return Ok((StatusCode::CREATED, told));
                     }
-                    Err(AppendError::Conflict) => {}
+                    Err(AppendError::Conflict) => tokio::time::sleep(pause(attempt)).await,
                     // A place this write changes may be gone from a newer object, which reads like a mistake of ours: only
                     // what is refused again is one.
                     Err(AppendError::Refused(_)) if !refused_once => refused_once = true,
@@ -59,10 +60,8 @@ pub(super) async fn write<T>(
             }
             Err(Refused::Always(problem)) => return Err(problem),
             Err(Refused::Now(problem)) if fresh => return Err(problem),
-            Err(Refused::Now(_)) => {}
+            Err(Refused::Now(_)) => drop(turn),
         }
-        drop(place);
-        tokio::time::sleep(pause(attempt)).await;
         // What an agent has seen, or somebody wrote, is on its way here; only what is still refused then is asked for.
         let caught_up = match attempt {
             0 => service.deliveries.catch_up(&delivery).await,

@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waybill_link::resend::{Policy, Schedule};
 use waybill_link::{Inbox, Link};
@@ -26,9 +25,6 @@ use jobs::Done;
 
 /// Messages sent in one turn of the loop, before it looks at what came in.
 const BATCH: usize = 64;
-/// Writes under way at once: more wait here, where they cost nothing. In a busy API server they would hold up the watch, and what is
-/// decided on an old word of it is written in vain.
-const WRITES: usize = 8;
 
 /// One term of office.
 pub(crate) struct Office {
@@ -40,7 +36,6 @@ pub(crate) struct Office {
     schedule: Schedule<(String, Out)>,
     wakes: BTreeSet<(Instant, String)>,
     jobs: JoinSet<Done>,
-    writes: Arc<Semaphore>,
     /// Whose they are.
     owners: HashMap<tokio::task::Id, String>,
     own: Own,
@@ -52,9 +47,9 @@ impl Office {
         let own = Own::new(&watched.seller_api, watched.tls.clone());
         let schedule = Schedule::new(Policy::default(), rand::random());
         let (cases, out, owners) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (wakes, jobs, writes) = (BTreeSet::new(), JoinSet::new(), Arc::new(Semaphore::new(WRITES)));
+        let (wakes, jobs) = (BTreeSet::new(), JoinSet::new());
         let system = System::new(Arc::clone(&watched.order_urls));
-        Self { watched, link, cases, out, schedule, wakes, jobs, writes, owners, own, system }
+        Self { watched, link, cases, out, schedule, wakes, jobs, owners, own, system }
     }
 
     /// Works until dropped, or until nothing can come any more.

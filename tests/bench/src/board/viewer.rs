@@ -88,6 +88,7 @@ impl Viewer {
                 tell.send_modify(|heard| *heard = heard.or_else(|| seen.then_some(now)));
                 if behind {
                     counted.fetch_add(1, Ordering::Relaxed);
+                    // What the page's script waits, so that not everybody asks at once.
                     tokio::time::sleep(Duration::from_millis(rand::random_range(300..2000))).await;
                     if door.page().await.is_err() {
                         return;

@@ -60,11 +60,10 @@ impl Office {
         let owner = uid.to_owned();
         match effect {
             Effect::Append { delivery, log, events } => {
-                let (deliveries, places) = (self.watched.deliveries.clone(), Arc::clone(&self.writes));
+                let deliveries = self.watched.deliveries.clone();
                 self.spawn(owner.clone(), async move {
-                    // Never closed.
-                    let _place = places.acquire().await;
-                    // Who waited for a place may have been overtaken: known here, it costs the API server nothing.
+                    let _turn = deliveries.turn().await;
+                    // Who waited for a turn may have been overtaken: known here, it costs the API server nothing.
                     let wrote = if deliveries.get(&owner).is_some_and(|now| Arc::ptr_eq(&now, &delivery)) {
                         let append = custody::append(deliveries.api(), &delivery, &log, &events, SELLER_FIELD_MANAGER);
                         in_time(append, AppendError::Api).await
