@@ -72,7 +72,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 /// Runs against the cluster of `client` until `shutdown`: what has begun is finished, the Lease is given back, probes end last.
 pub async fn run_on(client: Client, args: Args, shutdown: CancellationToken) -> Result<(), Error> {
     let registry = waybill_chassis::metrics::Metrics::new("operator");
-    let probes = Probes::new();
+    let probes = Probes::new(&["crds", "cache"]);
     let end = CancellationToken::new();
     let served = probes::serve(&args.probes, &probes, registry.clone(), end.clone());
     let work = async {

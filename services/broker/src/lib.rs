@@ -80,7 +80,8 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (probes, metrics) = (Probes::new(), Metrics::new("broker-sidecar"));
+    let gates = [&held::Part::ALL.map(held::Part::name)[..], &[sidecar::FILES]].concat();
+    let (probes, metrics) = (Probes::new(&gates), Metrics::new("broker-sidecar"));
     let (console, way) = tokio::sync::watch::channel(None);
     let counts = BrokerMetrics::new(&metrics);
     let router = http::router(&probes, metrics, http::Prober::new(way, counts.clone()));

@@ -31,6 +31,9 @@ const REVIEW: Duration = Duration::from_secs(15);
 /// Take-overs at the same time; each is one handshake.
 const AT_ONCE: usize = 16;
 
+/// The gate of its own folder; each part has one of its own.
+pub(crate) const FILES: &str = "files";
+
 /// Everything the loop holds.
 pub(crate) struct Sidecar {
     args: BrokerArgs,
@@ -75,7 +78,7 @@ impl Sidecar {
             running: JoinSet::new(),
             console,
             gates: Part::ALL.map(|part| probes.gate(part.name())),
-            files_gate: probes.gate("files"),
+            files_gate: probes.gate(FILES),
             metrics,
             behind: None,
             said: BTreeSet::new(),

@@ -61,15 +61,20 @@ pub struct Gate {
 }
 
 impl Probes {
-    pub fn new() -> Self {
-        Self::default()
+    /// Gates named for what must be true, such as `tls` or `cache`, all closed: who asks before the last part of the
+    /// process began must not hear that it is ready.
+    pub fn new(names: &[&'static str]) -> Self {
+        let probes = Self::default();
+        for name in names {
+            Gate { name, probes: probes.clone() }.close("starting");
+        }
+        probes
     }
 
-    /// Adds a closed gate named for what must be true, such as `tls` or `cache`.
+    /// The handle of one of the gates.
     pub fn gate(&self, name: &'static str) -> Gate {
-        let gate = Gate { name, probes: self.clone() };
-        gate.close("starting");
-        gate
+        assert!(self.word(name).is_some(), "a process names its gates before it asks for one: {name}");
+        Gate { name, probes: self.clone() }
     }
 
     /// True when every gate is open.
@@ -174,9 +179,10 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_names_the_closed_gates_and_recovers() {
-        let probes = Probes::new();
+        let probes = Probes::new(&["tls", "broker"]);
         let (tls, broker) = (probes.gate("tls"), probes.gate("broker"));
         tls.open();
+        assert!(!probes.ready(), "the broker's part has not begun");
         broker.close("connecting");
         let router = probes.router(Metrics::new("test"));
         let (status, body) = ask(router.clone(), "/readyz").await;
@@ -196,14 +202,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_gate_does_not_make_the_process_unhealthy() {
-        let probes = Probes::new();
-        let _closed = probes.gate("cache");
+        let probes = Probes::new(&["cache"]);
         assert_eq!(ask(probes.router(Metrics::new("test")), "/healthz").await, (StatusCode::OK, "ok\n".into()));
     }
 
     #[tokio::test]
     async fn metrics_are_served_beside_the_probes() {
-        let (status, body) = ask(Probes::new().router(Metrics::new("test")), "/metrics").await;
+        let (status, body) = ask(Probes::new(&[]).router(Metrics::new("test")), "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         assert!(body.contains("process_resident_memory_bytes"), "{body}");
         assert!(body.ends_with("# EOF\n"), "{body}");
@@ -214,7 +219,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve_on(listener, Probes::new().router(Metrics::new("test")), stop.clone()));
+        let served = tokio::spawn(serve_on(listener, Probes::new(&[]).router(Metrics::new("test")), stop.clone()));
         let _idle = tokio::net::TcpStream::connect(addr).await.unwrap();
         stop.cancel();
         tokio::time::timeout(std::time::Duration::from_secs(5), served).await.unwrap().unwrap().unwrap();

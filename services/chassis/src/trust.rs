@@ -108,7 +108,7 @@ mod tests {
         let ((old, key), (new, _)) = (root(), root());
         let leaf = Material::from_pem(old.as_bytes(), key.as_bytes(), old.as_bytes()).unwrap();
         let (publish, source) = watch::channel(Arc::new(Files::default()));
-        let probes = Probes::new();
+        let probes = Probes::new(&["trust"]);
         let mut trust = Trust::follow(&leaf, source, probes.gate("trust"));
         assert!(!probes.ready());
 

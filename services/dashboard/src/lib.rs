@@ -91,7 +91,7 @@ pub async fn run_on(
     args: Args,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let (probes, metrics, stop) = (Probes::new(), Metrics::new("board"), CancellationToken::new());
+    let (probes, metrics, stop) = (Probes::new(&["cache", "board"]), Metrics::new("board"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
     let working = Box::pin(work((client, listener, &args), &probes, &metrics, (shutdown, stop.clone())));

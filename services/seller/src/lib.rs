@@ -66,6 +66,9 @@ pub use http::description;
 /// Bytes of logs kept for those who ask at the API: some hundred deliveries under way.
 const LOGS: usize = 4 << 20;
 
+/// What must be so before anybody is sent here.
+const GATES: [&str; 5] = ["trust", "keys", "lists", "api", "broker"];
+
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -97,7 +100,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 
 /// The same in the cluster of `client`.
 pub async fn run_on(client: Client, args: Args, shutdown: CancellationToken) -> Result<(), Error> {
-    let (probes, metrics, stop) = (Probes::new(), Metrics::new("seller"), CancellationToken::new());
+    let (probes, metrics, stop) = (Probes::new(&GATES), Metrics::new("seller"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
     let working = Box::pin(work(client, &args, (&probes, &metrics), shutdown));

@@ -59,6 +59,9 @@ const REQUESTS: usize = 16;
 /// Journals that are read at the same time.
 const OPENING: usize = 8;
 
+/// What must be so before the agent is ready; the first only where it makes its own keys.
+const GATES: [&str; 4] = ["identity", "broker", "trust", "keys"];
+
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -90,7 +93,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<(), Error> {
 /// Runs by another clock than this machine's.
 pub async fn run_by(args: Args, clock: Clock, shutdown: CancellationToken) -> Result<(), Error> {
     let Enrolled { args, who } = enrolled::load(args).map_err(Error::Enrolled)?;
-    let (probes, metrics, stop) = (Probes::new(), Metrics::new("transport"), CancellationToken::new());
+    let gates: &[_] = if args.renew { &GATES } else { &GATES[1..] };
+    let (probes, metrics, stop) = (Probes::new(gates), Metrics::new("transport"), CancellationToken::new());
     let _stopped_at_the_end = stop.clone().drop_guard();
     let probing = probes::serve(&args.probes, &probes, metrics.clone(), stop.clone());
     let working = Box::pin(work((&args, who), (&probes, &metrics), clock, (shutdown, stop.clone())));

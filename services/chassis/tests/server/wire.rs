@@ -58,7 +58,7 @@ async fn start_in(dir: tempfile::TempDir, clients: ClientAuth, routes: Router, l
     let material = tls::watch_dir(dir.path(), POLL, shutdown.clone()).await.unwrap();
     let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (counts, probes) = (TlsMetrics::new(&metrics), Probes::new());
+    let (counts, probes) = (TlsMetrics::new(&metrics), Probes::new(&["api"]));
     let gate = probes.gate("api");
     let server = server::Server { listener, app, material, clients, limits, metrics: counts, gate };
     let ended = tokio::spawn(server.run(shutdown.clone()));

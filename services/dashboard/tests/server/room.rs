@@ -122,7 +122,7 @@ type Task = tokio::task::JoinHandle<Result<(), waybill_dashboard::Error>>;
 async fn serve(files: &Path, routes: Router, shutdown: CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let (probes, metrics, limits) = (Probes::new(), Metrics::new("played"), Limits::default());
+    let (probes, metrics, limits) = (Probes::new(&["api"]), Metrics::new("played"), Limits::default());
     let material = tls::watch_dir(files, POLL, shutdown.clone()).await.unwrap();
     let (_, revocations) = revocation::channel();
     let app = server::app(routes, HttpMetrics::new(&metrics), revocations, &limits);

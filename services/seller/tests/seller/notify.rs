@@ -534,7 +534,7 @@ async fn grants(stage: &Scene, asked: Arc<Mutex<Vec<Value>>>) -> String {
     let (feed, revocations) = revocation::channel();
     feed.offer_json(br#"{"number": 1, "entries": []}"#).unwrap();
     let app = server::app(routes, HttpMetrics::new(&metrics), revocations, &limits);
-    let (metrics, gate) = (TlsMetrics::new(&metrics), Probes::new().gate("api"));
+    let (metrics, gate) = (TlsMetrics::new(&metrics), Probes::new(&["api"]).gate("api"));
     let server = Server { listener, app, material, clients: ClientAuth::Optional, limits, metrics, gate };
     tokio::spawn(async move {
         let _files = files;

@@ -229,7 +229,7 @@ async fn serve(office: Office, dir: &Path, stop: CancellationToken) -> (SocketAd
         .route("/identity", post(identity))
         .layer(DefaultBodyLimit::max(4 << 20))
         .with_state(office);
-    let (metrics, probes) = (Metrics::new("test"), Probes::new());
+    let (metrics, probes) = (Metrics::new("test"), Probes::new(&["server"]));
     let (feed, revocations) = revocation::channel();
     feed.offer(List::default());
     let app = server::app(routes, HttpMetrics::new(&metrics), revocations, &Limits::default());
