@@ -22,7 +22,7 @@ use waybill_chassis::probes::Gate;
 use waybill_crds::{Carrier, Seller};
 
 use parcel::Parcel;
-use ring::{Missed, Ring};
+use ring::{Change, Missed, Ring};
 use row::Row;
 use standing::{Standing, Takes};
 use stream::{List, Seen};
@@ -31,6 +31,8 @@ use stream::{List, Seen};
 const LOOK: Duration = Duration::from_secs(30);
 /// Between two looks because somebody changed: thousands may at once.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two words to readers: well within the second a change may take to be seen.
+pub(crate) const PACE: Duration = Duration::from_millis(250);
 
 /// The rows, cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +42,10 @@ pub(crate) struct Feed(Arc<Shared>);
 struct Shared {
     board: RwLock<Board>,
     standing: RwLock<Standing>,
+    /// The last change.
     told: watch::Sender<u64>,
+    /// Up to which change readers are told now: all of them the same, so that it is written once.
+    tick: watch::Sender<u64>,
     /// Of this process: its numbers are nobody else's.
     life: u32,
     /// Watches that have not finished their first list.
@@ -70,8 +75,10 @@ impl Feed {
             let _ = complete.0.missing.subscribe().wait_for(|missing| *missing == 0).await;
             gate.open();
         });
-        let (looking, stop) = (feed.clone(), stop.clone());
+        let (looking, ticking) = (feed.clone(), feed.clone());
+        let (stop, stopped) = (stop.clone(), stop.clone());
         tokio::spawn(async move { stop.run_until_cancelled(looking.look()).await });
+        tokio::spawn(async move { stopped.run_until_cancelled(ticking.tick()).await });
         feed
     }
 
@@ -80,6 +87,7 @@ impl Feed {
             board: RwLock::default(),
             standing: RwLock::default(),
             told: watch::channel(0).0,
+            tick: watch::channel(0).0,
             life: rand::random(),
             missing: watch::channel(missing).0,
             dirty: Notify::new(),
@@ -176,6 +184,17 @@ impl Feed {
         }
     }
 
+    /// Says from time to time that there is something to tell.
+    async fn tick(&self) {
+        let mut told = self.0.told.subscribe();
+        while told.changed().await.is_ok() {
+            // Whatever comes in the meantime is told together.
+            tokio::time::sleep(PACE).await;
+            told.mark_unchanged();
+            self.0.tick.send_replace(self.last());
+        }
+    }
+
     /// Every row, in no order.
     pub(crate) fn rows(&self) -> Vec<Arc<Row>> {
         self.board().rows.values().cloned().collect()
@@ -209,9 +228,9 @@ impl Feed {
         kept.fold([0; 3], |sum, (_, counts)| std::array::from_fn(|lane| sum[lane] + counts[lane]))
     }
 
-    /// A number that rises with every change, for who waits for one.
-    pub(crate) fn told(&self) -> watch::Receiver<u64> {
-        self.0.told.subscribe()
+    /// The number up to which readers are told, for who waits for more.
+    pub(crate) fn ticks(&self) -> watch::Receiver<u64> {
+        self.0.tick.subscribe()
     }
 
     /// Where readers who have seen everything stand, as text.
@@ -233,9 +252,9 @@ impl Feed {
         (u32::from_str_radix(life, 16).ok()? == self.0.life).then(|| id.parse().ok())?
     }
 
-    /// What changed after `seen`, unless it is more than `most` rows.
-    pub(crate) fn after(&self, seen: u64, most: usize) -> Missed {
-        self.board().ring.after(seen, most)
+    /// What changed in this stretch, as a reader sees it, unless it is more than `most` rows.
+    pub(crate) fn between(&self, stretch: (u64, u64), most: usize, sees: impl Fn(&Change) -> bool) -> Missed {
+        self.board().ring.between(stretch, most, sees)
     }
 
     fn board(&self) -> RwLockReadGuard<'_, Board> {

@@ -42,3 +42,10 @@ pub(crate) fn one(parcel: Parcel) -> Row {
     feed.put(parcel);
     Row::clone(&feed.rows()[0])
 }
+
+/// A feed into which these came, in order.
+pub(crate) fn feed(upcs: &[&str]) -> Feed {
+    let feed = Feed::empty(0);
+    upcs.iter().for_each(|upc| feed.put(parcel(upc, json!({}))));
+    feed
+}

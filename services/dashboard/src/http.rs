@@ -14,6 +14,7 @@ mod oidc;
 pub(crate) mod operations;
 pub(crate) mod photos;
 pub(crate) mod thumbs;
+pub(crate) mod words;
 
 use axum::Router;
 use axum::middleware::from_fn;

@@ -141,6 +141,7 @@ fn assemble(
         reviews: Reviews::new(client.clone(), AUDIENCE),
         backends: Backends::new(args),
         thumbs: http::thumbs::Thumbs::default(),
+        words: http::words::Words::default(),
         trusts: Trusts::new(client.clone()),
         metrics,
         external_url: args.external_url(),

@@ -13,7 +13,7 @@ use waybill_crds::Phase;
 use crate::feed::row::{Lane, Row};
 
 /// The query of the board, as a browser sends it: an empty field asks for nothing.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Asked {
     /// Part of a UPC, a name, a carrier or a seller

@@ -18,6 +18,7 @@ use waybill_protocol::Trust;
 use crate::backend::Backends;
 use crate::feed::Feed;
 use crate::http::thumbs::Thumbs;
+use crate::http::words::Words;
 use crate::metrics::BoardMetrics;
 use crate::oidc::Oidc;
 use crate::session::Sessions;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) reviews: Reviews,
     pub(crate) backends: Backends,
     pub(crate) thumbs: Thumbs,
+    pub(crate) words: Words,
     pub(crate) trusts: Trusts,
     pub(crate) metrics: BoardMetrics,
     /// Where people reach the board; the base of the links they get.
@@ -50,7 +52,7 @@ pub(crate) struct Shared {
 }
 
 /// The namespaces somebody may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Visible {
     All,
     Some(Arc<[Arc<str>]>),

@@ -38,7 +38,7 @@ impl Default for Ring {
 /// What a reader missed.
 #[derive(Debug)]
 pub(crate) enum Missed {
-    /// These, each row once and as it is now.
+    /// These, each row once and as it was last.
     Changes(Vec<Arc<Change>>),
     /// More than is known, or than is worth telling.
     TooMuch,
@@ -60,16 +60,18 @@ impl Ring {
         self.next - 1
     }
 
-    /// Everything after `seen`, unless that is more than `most` rows.
-    pub(crate) fn after(&self, seen: u64, most: usize) -> Missed {
+    /// Everything after `seen` and up to `until` of what a reader `sees`, unless that is more than `most` rows.
+    pub(crate) fn between(&self, (seen, until): (u64, u64), most: usize, sees: impl Fn(&Change) -> bool) -> Missed {
         let oldest = self.changes.front().map_or(self.next, |change| change.id);
         if seen > self.last() || seen + 1 < oldest {
             return Missed::TooMuch;
         }
-        let from = usize::try_from(seen + 1 - oldest).unwrap_or(usize::MAX).min(self.changes.len());
+        let place =
+            |id: u64| usize::try_from((id + 1).saturating_sub(oldest)).unwrap_or(usize::MAX).min(self.changes.len());
+        let (from, to) = (place(seen), place(until));
         let mut missed: Vec<Arc<Change>> = Vec::new();
         let mut known = HashSet::new();
-        for change in self.changes.range(from..).rev() {
+        for change in self.changes.range(from..to.max(from)).rev().filter(|change| sees(change)) {
             if known.insert(&change.uid) {
                 if missed.len() >= most {
                     return Missed::TooMuch;
@@ -94,6 +96,10 @@ mod tests {
         ring
     }
 
+    fn all(_: &Change) -> bool {
+        true
+    }
+
     fn ids(missed: Missed) -> Option<Vec<u64>> {
         match missed {
             Missed::Changes(changes) => Some(changes.iter().map(|change| change.id).collect()),
@@ -104,18 +110,20 @@ mod tests {
     #[test]
     fn a_reader_gets_each_row_once_as_it_is_now_and_nothing_twice() {
         let ring = ring(9, &["a", "b", "a"]);
-        assert_eq!(ids(ring.after(0, 9)), Some(vec![2, 3]));
-        assert_eq!(ids(ring.after(2, 9)), Some(vec![3]));
-        assert_eq!(ids(ring.after(3, 9)), Some(vec![]));
+        assert_eq!(ids(ring.between((0, 3), 9, all)), Some(vec![2, 3]));
+        assert_eq!(ids(ring.between((2, 3), 9, all)), Some(vec![3]));
+        assert_eq!(ids(ring.between((3, 3), 9, all)), Some(vec![]));
+        assert_eq!(ids(ring.between((0, 2), 9, all)), Some(vec![1, 2]), "what came later is told later");
+        assert_eq!(ids(ring.between((3, 2), 9, all)), Some(vec![]), "who has more than that already");
     }
 
     #[test]
     fn who_missed_more_than_is_kept_or_worth_telling_looks_anew() {
         let ring = ring(2, &["a", "b", "c"]);
-        assert_eq!(ids(ring.after(0, 9)), None, "the first is forgotten");
-        assert_eq!(ids(ring.after(1, 9)), Some(vec![2, 3]));
-        assert_eq!(ids(ring.after(1, 1)), None, "two rows are too many for who takes one");
-        assert_eq!(ids(ring.after(7, 9)), None, "a number of another life");
-        assert_eq!(ids(Ring::default().after(0, 9)), Some(vec![]));
+        assert_eq!(ids(ring.between((0, 3), 9, all)), None, "the first is forgotten");
+        assert_eq!(ids(ring.between((1, 3), 9, all)), Some(vec![2, 3]));
+        assert_eq!(ids(ring.between((1, 3), 1, all)), None, "two rows are too many for who takes one");
+        assert_eq!(ids(ring.between((7, 7), 9, all)), None, "a number of another life");
+        assert_eq!(ids(Ring::default().between((0, 0), 9, all)), Some(vec![]));
     }
 }
