@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use waybill_crds::phase::MAX_NEW_EVENTS;
 use waybill_protocol::{
-    Author, Entry, EventId, Invalid, Kind, Log, Refusal as Machine, SignedEvent, Uid, Verdict, WireError,
+    Author, Entry, EventId, Fact, Invalid, Kind, Log, Refusal as Machine, SignedEvent, Uid, Verdict, WireError,
 };
 
 /// The body of a post. One event may stand alone; the token belongs into the header and is tolerated here (D-19).
@@ -212,9 +212,20 @@ fn follows_another(invalid: &Invalid) -> bool {
     )
 }
 
-/// Whether this carrier has to do with this delivery: the job is its own, or it had a word in it before.
+/// Whether this carrier has to do with this delivery: the job is its own, or was once, or it had a word in it before.
 pub(crate) fn concerns(log: &Log, carrier: &Uid, named_in_spec: bool) -> bool {
-    is_its_job(log, carrier, named_in_spec) || log.statement_of(Author::Transport, carrier).is_some()
+    is_its_job(log, carrier, named_in_spec)
+        || log.statement_of(Author::Transport, carrier).is_some()
+        || was_given(log, carrier)
+}
+
+/// Whether the seller gave it the job at some time: what it did until it learned that it is another's now, it may say.
+fn was_given(log: &Log, carrier: &Uid) -> bool {
+    let given = |entry: &Entry| {
+        let fact = entry.event().map(|signed| &signed.event().fact);
+        entry.verdict().counts() && matches!(fact, Some(Fact::CarrierAssigned { carrier: given }) if given == carrier)
+    };
+    log.entries().iter().any(given)
 }
 
 /// Whether the job is this carrier's now: given by the seller, accepted, or, before any of that, named in the specification.

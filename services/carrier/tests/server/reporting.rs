@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::WatchEvent;
 use reqwest::Method;
 use serde_json::{Value, json};
-use waybill_protocol::fact::reason::{CancelReason, Cause, DeliveredTo, Happening, Incident};
+use waybill_protocol::fact::reason::{CancelReason, Cause, DeliveredTo, Happening, HoldReason, Incident};
 use waybill_protocol::{Author, Fact, Hash, Phase, Reason, Stage};
 
 use crate::client::{Answer, body};
@@ -185,6 +185,26 @@ async fn a_fact_told_too_late_is_kept_and_changes_nothing() {
         let log = room.log(&parcel).await;
         assert_eq!((log.phase(), log.entries().len()), (Phase::Cancelled, 3));
         assert_eq!(log.expected(Author::Transport, room.agent.keys.uid()).0, 2, "its chain goes on");
+    })
+    .await;
+}
+
+/// A device that was offline while the job was given to another never had a word in the log before.
+#[tokio::test]
+async fn what_a_former_carrier_did_before_it_learned_of_the_other_is_kept() {
+    in_room("what_a_former_carrier_did", async |room| {
+        let parcel = room.parcel_of("UPC_1", "truck-8", &room.other).await;
+        room.writes(&parcel, &room.other.keys.signer, accepted()).await;
+        room.seller_says(&parcel, Fact::OnHold { reason: HoldReason::Weather, note: None }).await;
+        room.seller_says(&parcel, Fact::CarrierAssigned { carrier: room.agent.keys.uid().clone() }).await;
+        room.seen(&parcel).await;
+        let late = room.agent_signs(&parcel, &[accepted()]).await;
+        room.seller_says(&parcel, Fact::CarrierAssigned { carrier: room.other.keys.uid().clone() }).await;
+        let answer = room.agent.report(&parcel, &late).await;
+        let taken = &answer.body["accepted"][0];
+        assert_eq!((answer.status, &taken["new"], &taken["counts"]), (201, &json!(true), &json!(false)), "{answer:?}");
+        assert_eq!(room.log(&parcel).await.entries().len(), 5);
+        assert_eq!(room.agent.upload(&parcel, "image/jpeg", Vec::new()).await.is(), (404, "delivery-unknown"));
     })
     .await;
 }
