@@ -1,9 +1,9 @@
 // The board as people have it: logged in by a one-time code, live, by keyboard, without scripts, for those who see and those who don't.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { apply, board, delivery, eventually, everybody, kubectl, launch, login, look, SCREENS, shop, waitPhase } from "./world.js";
+import { apply, board, delivery, eventually, everybody, kubectl, launch, login, look, SCREENS, shop, waitPhase, waybill } from "./world.js";
 
-const PARCELS = ["upc-1", "upc-2", "upc-3", "upc-late"];
+const PARCELS = ["upc-1", "upc-2", "upc-3", "upc-late", "upc-gone"];
 
 describe("the board", () => {
   let browser, namespace, way, storageState;
@@ -112,6 +112,27 @@ describe("the board", () => {
     await seen.context.close();
   });
 
+  test("a picture that is away or was erased is told, not shown as a broken frame", async () => {
+    apply([delivery(namespace, "upc-gone")]);
+    waitPhase(namespace, "upc-gone", "Delivered");
+    kubectl(["wait", "--for=condition=Proven", "delivery", "upc-gone", "-n", namespace, "--timeout=60s"]);
+    const { context, page } = await look(browser, { storageState, bypassCSP: true });
+    // The Carrier API's own way of being away is the board's test; here it is what people see.
+    await page.route("**/photos/**", (route) => route.fulfill({ status: 503 }));
+    await page.goto(`${way.origin}/d/${namespace}/upc-1`);
+    await page.getByText("cannot be fetched now").scrollIntoViewIfNeeded();
+    await page.getByText("cannot be fetched now").waitFor();
+    await page.goto(`${way.origin}/`);
+    await row(page, "upc-1").getByText("picture not here now").waitFor();
+    await everybody(page, "without pictures");
+    await page.unroute("**/photos/**");
+    waybill("forget", "upc-gone", "-n", namespace);
+    await page.goto(`${way.origin}/d/${namespace}/upc-gone`);
+    await page.getByText("was erased").waitFor();
+    assert.equal(await page.getByRole("img", { name: /Picture/ }).count(), 0);
+    await context.close();
+  });
+
   test("the keyboard reaches every row", async () => {
     const seen = await visit();
     const { page } = seen;
@@ -160,7 +181,7 @@ describe("the board", () => {
   });
 
   test("nobody is shut out", async () => {
-    for (const path of ["/", "/?lane=done", "/?q=nothing-has-this", `/d/${namespace}/upc-1`, "/login", "/nowhere"]) {
+    for (const path of ["/", "/?lane=done", "/?q=nothing-has-this", `/d/${namespace}/upc-1`, "/login", "/nowhere", "/docs"]) {
       const { context, page } = await visit(path, { bypassCSP: true });
       await page.locator("main").waitFor();
       await everybody(page, path, [...Object.values(SCREENS), { width: 1024, height: 768 }, { width: 360, height: 740 }]);

@@ -46,11 +46,20 @@ impl Tag {
         Self(HeaderValue::try_from(format!("\"{digits}\"")).expect("hexadecimal digits in quotes"))
     }
 
-    /// The answer with this tag, or `304` where the asker has its body.
+    /// A name for a content that is sent packed or not, as it suits.
+    pub fn weak(name: &str) -> Self {
+        Self(HeaderValue::try_from(format!("W/\"{name}\"")).expect("a plain name in quotes"))
+    }
+
+    /// The answer with this tag, or `304` where the asker has its body. Kept by its asker alone, and never shown without
+    /// asking again.
     pub fn answer(&self, asked: &HeaderMap, whole: impl FnOnce() -> Response) -> Response {
-        // Kept by its asker alone, and never shown without asking again.
-        let kept = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        let about = [(header::ETAG, self.0.clone()), kept];
+        self.answer_kept("private, no-cache", asked, whole)
+    }
+
+    /// The same, kept as `Cache-Control` says.
+    pub fn answer_kept(&self, kept: &'static str, asked: &HeaderMap, whole: impl FnOnce() -> Response) -> Response {
+        let about = [(header::ETAG, self.0.clone()), (header::CACHE_CONTROL, HeaderValue::from_static(kept))];
         match self.is_known(asked) {
             true => (StatusCode::NOT_MODIFIED, about).into_response(),
             false => (about, whole()).into_response(),
@@ -60,6 +69,7 @@ impl Tag {
     fn is_known(&self, asked: &HeaderMap) -> bool {
         let values = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut tags = values.flat_map(|value| value.split(',')).map(|one| one.trim().trim_start_matches("W/"));
-        tags.any(|one| one == "*" || one.as_bytes() == self.0.as_bytes())
+        let own = self.0.as_bytes();
+        tags.any(|one| one == "*" || one.as_bytes() == own.strip_prefix(b"W/").unwrap_or(own))
     }
 }

@@ -1,5 +1,6 @@
 // The board, live: rows change in place, new ones come on top, and nothing moves under a reader's hand.
 import { ago, follow, page } from "./live.js";
+import "./pictures.js";
 
 const MOST = 200;
 // A page with more rows than this is slow to scroll: the next ones are a page of their own.
@@ -66,18 +67,23 @@ function count(counts) {
   }
 }
 
-// The whole view anew, without losing the reader's place.
+// Other rows in the lanes, without losing the reader's place.
+function fill(nodes) {
+  const focused = document.activeElement?.closest?.(".row")?.id;
+  asked = 0;
+  lanes.replaceChildren(...nodes);
+  if (focused) document.getElementById(focused)?.querySelector(".upc").focus({ preventScroll: true });
+}
+
+// The whole view anew.
 async function refresh(url) {
   const fresh = await page(url);
   const next = fresh?.getElementById("lanes");
   if (!next) return;
-  const focused = document.activeElement?.closest?.(".row")?.id;
-  asked = 0;
-  lanes.replaceChildren(...next.childNodes);
+  fill(next.childNodes);
   for (const name of ["events", "lane", "sort"]) lanes.dataset[name] = next.dataset[name];
   lanes.className = next.className;
   document.querySelector(".tabs").replaceWith(fresh.querySelector(".tabs"));
-  if (focused) document.getElementById(focused)?.querySelector(".upc").focus({ preventScroll: true });
 }
 
 let close = () => {};
@@ -97,6 +103,16 @@ function listen() {
       // Where a notice stands there is no lane to put a row into.
       if (!lanes.querySelector(".lane")) { if (rows.some((row) => row.html)) again(); return; }
       rows.forEach(put);
+      tick();
+    },
+    // So much changed at once that the view comes as it is now; further down than its beginning one has to ask for it.
+    view: (data) => {
+      changed += 1;
+      if (paused) { waiting += 1; state(); return; }
+      if (new URLSearchParams(location.search).has("after")) { again(); return; }
+      const template = document.createElement("template");
+      template.innerHTML = JSON.parse(data).html;
+      fill(template.content.childNodes);
       tick();
     },
     counts: (data) => { if (!paused) count(JSON.parse(data)); },

@@ -1,5 +1,6 @@
 // One delivery, live: its page is fetched anew when it changed.
 import { follow, page } from "./live.js";
+import "./pictures.js";
 
 const detail = document.getElementById("detail");
 let busy = false;

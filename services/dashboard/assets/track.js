@@ -1,4 +1,6 @@
 // Takes the link out of the address bar at once, so that it stands in no history, and hands it in; then keeps the page current.
+import "./pictures.js";
+
 const link = location.hash.slice(1);
 const main = document.getElementById("main");
 if (link) {

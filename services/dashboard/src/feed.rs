@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two words to readers: well within the second a change may take to be seen.
 pub(crate) const PACE: Duration = Duration::from_millis(250);
+/// The same after so many changes at once: a thousand readers are a thousand messages.
+const BUSY_PACE: Duration = Duration::from_millis(750);
+const BUSY: u64 = 16;
 
 /// The rows, cheap to clone.
 #[derive(Debug, Clone)]
@@ -186,12 +189,15 @@ impl Feed {
 
     /// Says from time to time that there is something to tell.
     async fn tick(&self) {
-        let mut told = self.0.told.subscribe();
+        let (mut told, mut before, mut pace) = (self.0.told.subscribe(), 0, PACE);
         while told.changed().await.is_ok() {
             // Whatever comes in the meantime is told together.
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(pace).await;
             told.mark_unchanged();
-            self.0.tick.send_replace(self.last());
+            let last = self.last();
+            pace = if last - before > BUSY { BUSY_PACE } else { PACE };
+            before = last;
+            self.0.tick.send_replace(last);
         }
     }
 

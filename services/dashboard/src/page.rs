@@ -8,16 +8,16 @@ pub(crate) mod words;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
-use sha2::{Digest, Sha256};
+use waybill_chassis::etag::Tag;
 
 use crate::assets;
 use crate::feed::row::Row;
 
-pub(crate) use lane::{BoardPage, LaneView, Link};
+pub(crate) use lane::{BoardPage, LaneView, Link, View};
 pub(crate) use shown::summary;
 
 /// What stands around the content of a page: `{% extends "layout.html" %}`, with the field `chrome` in the template's struct.
@@ -39,18 +39,13 @@ impl Chrome {
 /// A page with a tag of its content: who has it already gets no more than that word.
 pub(crate) fn html(asked: &HeaderMap, page: &impl Template) -> Response {
     let body = page.render().expect("a page without I/O is always written");
-    let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
-    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known.flat_map(|value| value.split(',')).any(|one| one.trim() == tag);
-    let about = [
-        (header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
-        (header::VARY, HeaderValue::from_static("cookie")),
-    ];
-    if known {
-        return (StatusCode::NOT_MODIFIED, about).into_response();
-    }
-    (about, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response()
+    Tag::of(body.as_bytes()).answer(asked, || {
+        let about = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (header::VARY, HeaderValue::from_static("cookie")),
+        ];
+        (about, body).into_response()
+    })
 }
 
 #[derive(Template)]

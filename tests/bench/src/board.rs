@@ -1,6 +1,6 @@
 //! The board with a thousand people before it, while Deliveries change as fast as the API server takes it.
 //!
-//! Each viewer is what `assets/board.js` is: a stream of its own, and the page anew, a moment later, whenever it is told `resync`. Some only
+//! Each viewer is what `assets/board.js` is: a stream of its own, and the page anew, a moment later, if it is told `resync`. Some only
 //! open a stream and never read.
 
 mod viewer;
@@ -55,6 +55,8 @@ pub(crate) async fn measure(setting: &Setting, report: &mut Report) -> Result<()
     report.line("board's RSS: nobody there, everybody, after all changes", format!("{none}, {all}, {then} MiB"));
     report.at_most(&format!("board's peak RSS, {VIEWERS} viewers"), after.peak_kib / 1024.0, 150.0, "MiB");
     report.line("status changes a second with them, and without", format!("{rate:.0}, {alone:.0}"));
+    let views: usize = viewers.iter().map(Viewer::views).sum();
+    report.line("whole views told to who was to hear of more than 64 rows", views.to_string());
     let resyncs: usize = viewers.iter().map(Viewer::resyncs).sum();
     report.line("pages fetched anew by who fell behind", resyncs.to_string());
     report.line("until a viewer has the last change, p50", format!("{:.0} ms", lags.median()));

@@ -265,10 +265,7 @@ async fn many_report_at_once_while_the_seller_writes_and_nothing_is_lost_or_doub
                 room.agent.report(parcel, &events),
                 room.agent.report(parcel, &events),
                 room.agent.report(parcel, &events),
-                room.seller_says(
-                    parcel,
-                    Fact::OnHold { reason: waybill_protocol::fact::reason::HoldReason::Weather, note: None }
-                ),
+                room.seller_says(parcel, Fact::OnHold { reason: HoldReason::Weather, note: None }),
             );
             let mut statuses = [one.status, two.status, three.status];
             statuses.sort_unstable();

@@ -40,8 +40,10 @@ impl Default for Ring {
 pub(crate) enum Missed {
     /// These, each row once and as it was last.
     Changes(Vec<Arc<Change>>),
-    /// More than is known, or than is worth telling.
+    /// More than is worth telling one by one.
     TooMuch,
+    /// Nobody knows: it is too long ago, or was in another life.
+    Unknown,
 }
 
 impl Ring {
@@ -64,7 +66,7 @@ impl Ring {
     pub(crate) fn between(&self, (seen, until): (u64, u64), most: usize, sees: impl Fn(&Change) -> bool) -> Missed {
         let oldest = self.changes.front().map_or(self.next, |change| change.id);
         if seen > self.last() || seen + 1 < oldest {
-            return Missed::TooMuch;
+            return Missed::Unknown;
         }
         let place =
             |id: u64| usize::try_from((id + 1).saturating_sub(oldest)).unwrap_or(usize::MAX).min(self.changes.len());
@@ -103,7 +105,7 @@ mod tests {
     fn ids(missed: Missed) -> Option<Vec<u64>> {
         match missed {
             Missed::Changes(changes) => Some(changes.iter().map(|change| change.id).collect()),
-            Missed::TooMuch => None,
+            Missed::TooMuch | Missed::Unknown => None,
         }
     }
 

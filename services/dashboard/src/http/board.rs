@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use waybill_chassis::problem::{Checked, Problem};
 
 use super::access::{Viewer, away};
+use crate::feed::Feed;
 use crate::feed::row::Lane;
-use crate::page::{self, BoardPage, Chrome, LaneView, Link};
+use crate::page::{self, BoardPage, Chrome, LaneView, Link, View};
 use crate::select::Asked;
 use crate::service::{Service, Visible};
 
@@ -31,21 +32,24 @@ pub(super) async fn page(
     namespaces.retain(|name| visible.has(name));
     let page = BoardPage {
         chrome: Chrome { title: "Board".into(), user: Some(viewer.name().to_owned()), script: Some("board.js") },
-        now: Timestamp::now(),
         links: links(&asked, all),
-        lanes: lanes(&service, &visible, &asked),
         namespaces,
         events: events(&asked, &position),
         blind: visible.is_empty().then(|| viewer.name().to_owned()),
-        bare: all == [0; 3],
-        asked,
+        view: view(&service.feed, &visible, asked),
     };
     Ok(page::html(&headers, &page))
 }
 
-fn lanes(service: &Service, visible: &Visible, asked: &Asked) -> Vec<LaneView> {
+/// The rows of this view as they are now.
+pub(super) fn view(feed: &Feed, visible: &Visible, asked: Asked) -> View {
+    let bare = feed.counts(|namespace| visible.has(namespace)) == [0; 3];
+    View { now: Timestamp::now(), lanes: lanes(feed, visible, &asked), bare, asked }
+}
+
+fn lanes(feed: &Feed, visible: &Visible, asked: &Asked) -> Vec<LaneView> {
     let filter = asked.filter();
-    let rows = service.feed.select(|row| visible.has(&row.namespace) && filter(row));
+    let rows = feed.select(|row| visible.has(&row.namespace) && filter(row));
     let wanted = |lane: Lane| asked.lane().is_none_or(|only| only == lane);
     let (alone, most) = if asked.lane().is_some() { (true, MANY) } else { (false, SOME) };
     let lanes = Lane::ALL.into_iter().filter(|lane| wanted(*lane));

@@ -1,7 +1,7 @@
 //! `GET /events`: what changes, as it changes, to whoever looks (server-sent events).
 //!
 //! A reader holds a number, not a queue. After a break it names the last one it has (`Last-Event-ID`) and reads on; who missed more
-//! than is kept, or than is worth telling row by row, is told `resync` and fetches the page. Rights are looked at again while one reads.
+//! than is worth telling row by row is told the view, and who missed more than is kept is told `resync` and fetches the page. Rights are looked at again while one reads.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use waybill_chassis::problem::{Checked, Problem};
 use waybill_cluster::permission::READ;
 
 use super::access::{Viewer, away};
-use super::words::{Sight, View};
+use super::words::{Outlook, Sight};
 use crate::feed::PACE;
 use crate::select::Asked;
 use crate::service::Service;
@@ -53,7 +53,7 @@ pub(super) async fn stream(
     let reader = Reader {
         ticks: service.feed.ticks(),
         seen,
-        view: View { sight, asked: asked.tidy() },
+        outlook: Outlook { sight, asked: asked.tidy() },
         viewer,
         only,
         next_look: Instant::now() + LOOK,
@@ -80,7 +80,7 @@ struct Reader {
     ticks: watch::Receiver<u64>,
     /// The last change that was told.
     seen: u64,
-    view: View,
+    outlook: Outlook,
     viewer: Session,
     only: Option<(String, String)>,
     next_look: Instant,
@@ -131,17 +131,17 @@ impl Reader {
     /// Still logged in, and still with the same sight? Who sees more or less than before looks anew.
     async fn look(&mut self) -> bool {
         self.next_look = Instant::now() + LOOK;
-        if self.view.sight == Sight::Nothing || self.service.sessions.find(&self.viewer.id).is_none() {
+        if self.outlook.sight == Sight::Nothing || self.service.sessions.find(&self.viewer.id).is_none() {
             return false;
         }
         let now = sight(&self.service, &self.viewer, self.only.as_ref()).await;
         // Where nothing can be asked now, what was allowed a moment ago still is.
-        now.map_or(true, |now| now == self.view.sight)
+        now.map_or(true, |now| now == self.outlook.sight)
     }
 
     fn missed(&mut self) -> Bytes {
         let until = *self.ticks.borrow_and_update();
-        let told = self.service.words.between(&self.service.feed, &self.view, (self.seen, until));
+        let told = self.service.words.between(&self.service.feed, &self.outlook, (self.seen, until));
         // A page may know more than was told until now.
         self.seen = if told.resync { until } else { self.seen.max(until) };
         if told.resync {

@@ -115,7 +115,7 @@ pub(super) fn offer() -> Operation {
 
 pub(super) fn events() -> Operation {
     for_person(page("/events", "What changes, as it changes"))
-        .details("Server-sent events: `rows`, `counts`, `resync`, `bye`. The page's own query filters them.")
+        .details("Server-sent events: `rows`, `view`, `counts`, `resync`, `bye`. The page's own query filters them.")
         .query::<From>()
         .query::<Asked>()
         .header("Last-Event-ID", "The last event the browser has")
@@ -157,5 +157,6 @@ pub(super) fn asset() -> Operation {
     page("/assets/{name}", "Style, scripts and signs of the pages")
         .who(&[ANYBODY])
         .answers_raw(200, "The file", &["text/css", "text/javascript", "image/svg+xml", "application/octet-stream"])
+        .tagged()
         .refuses([generic(StatusCode::NOT_FOUND)])
 }

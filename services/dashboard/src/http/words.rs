@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::board;
 use crate::feed::Feed;
 use crate::feed::ring::{Change, Missed};
 use crate::feed::row::{Lane, Row};
@@ -16,7 +17,7 @@ use crate::page::row::RowHtml;
 use crate::select::Asked;
 use crate::service::Visible;
 
-/// More rows at once are a new page.
+/// More rows at once are told as the view they make.
 const MOST: usize = 64;
 /// Views that are kept at once; who looks at one more has it written for them alone.
 const KEPT: usize = 64;
@@ -31,7 +32,7 @@ pub(super) enum Sight {
 
 /// What one looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct View {
+pub(super) struct Outlook {
     pub(super) sight: Sight,
     pub(super) asked: Asked,
 }
@@ -40,7 +41,7 @@ pub(super) struct View {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     pub(super) words: Bytes,
-    /// It was too much to be told row by row.
+    /// The reader has to look anew: nobody knows what it missed.
     pub(super) resync: bool,
 }
 
@@ -51,28 +52,28 @@ pub(crate) struct Words(Mutex<Written>);
 #[derive(Debug, Default)]
 struct Written {
     until: u64,
-    told: HashMap<(u64, View), Arc<OnceLock<Told>>>,
+    told: HashMap<(u64, Outlook), Arc<OnceLock<Told>>>,
 }
 
 impl Words {
     /// What is told who saw everything up to `seen`, of what came until `until`.
-    pub(super) fn between(&self, feed: &Feed, view: &View, (seen, until): (u64, u64)) -> Told {
-        let write = || write(feed, view, (seen, until));
-        match self.place(view, (seen, until)) {
+    pub(super) fn between(&self, feed: &Feed, outlook: &Outlook, (seen, until): (u64, u64)) -> Told {
+        let write = || write(feed, outlook, (seen, until));
+        match self.place(outlook, (seen, until)) {
             // Written outside the lock: readers of other views do not wait.
             Some(place) => place.get_or_init(write).clone(),
             None => write(),
         }
     }
 
-    fn place(&self, view: &View, (seen, until): (u64, u64)) -> Option<Arc<OnceLock<Told>>> {
+    fn place(&self, outlook: &Outlook, (seen, until): (u64, u64)) -> Option<Arc<OnceLock<Told>>> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if written.until != until {
             written.until = until;
             written.told.clear();
         }
         let full = written.told.len() >= KEPT;
-        let key = (seen, view.clone());
+        let key = (seen, outlook.clone());
         if full { written.told.get(&key).cloned() } else { Some(Arc::clone(written.told.entry(key).or_default())) }
     }
 }
@@ -82,24 +83,32 @@ pub(super) fn word(event: &str, id: &str, data: &str) -> String {
     format!("id: {id}\nevent: {event}\ndata: {data}\n\n")
 }
 
-fn write(feed: &Feed, view: &View, (seen, until): (u64, u64)) -> Told {
+fn write(feed: &Feed, outlook: &Outlook, (seen, until): (u64, u64)) -> Told {
     let id = feed.text(until);
-    match feed.between((seen, until), MOST, |change| view.sight.sees(change)) {
-        Missed::TooMuch => Told { words: word("resync", &id, "").into(), resync: true },
-        Missed::Changes(changes) if changes.is_empty() => Told::default(),
-        Missed::Changes(changes) => {
-            let mut words = word("rows", &id, &rows(view, &changes).to_string());
-            if let Sight::Rows(visible) = &view.sight {
-                let counts = feed.counts(|namespace| visible.has(namespace));
-                words += &word("counts", &id, &totals(counts).to_string());
-            }
-            Told { words: words.into(), resync: false }
+    let missed = feed.between((seen, until), MOST, |change| outlook.sight.sees(change));
+    let mut words = match (&missed, &outlook.sight) {
+        (Missed::Changes(changes), _) if changes.is_empty() => return Told::default(),
+        (Missed::Changes(changes), _) => word("rows", &id, &rows(outlook, changes).to_string()),
+        (Missed::TooMuch, Sight::Rows(visible)) => word("view", &id, &view(feed, visible, &outlook.asked).to_string()),
+        (Missed::TooMuch | Missed::Unknown, _) => {
+            return Told { words: word("resync", &id, "").into(), resync: true };
         }
+    };
+    if let Sight::Rows(visible) = &outlook.sight {
+        let counts = feed.counts(|namespace| visible.has(namespace));
+        words += &word("counts", &id, &totals(counts).to_string());
     }
+    Told { words: words.into(), resync: false }
 }
 
-fn rows(view: &View, changes: &[Arc<Change>]) -> Value {
-    let (filter, lane) = (view.asked.filter(), view.asked.lane());
+/// What the page would show now, instead of everybody fetching it.
+fn view(feed: &Feed, visible: &Visible, asked: &Asked) -> Value {
+    let view = board::view(feed, visible, asked.clone());
+    json!({"html": view.render().expect("a page without I/O is always written")})
+}
+
+fn rows(outlook: &Outlook, changes: &[Arc<Change>]) -> Value {
+    let (filter, lane) = (outlook.asked.filter(), outlook.asked.lane());
     let shows = |row: &&Row| lane.is_none_or(|lane| lane == row.lane) && filter(row);
     let row = |change: &Arc<Change>| {
         let row = change.row.as_deref().filter(shows);
@@ -141,8 +150,8 @@ mod tests {
     use super::*;
     use crate::fixtures::feed;
 
-    fn view(sight: Sight, q: &str) -> View {
-        View { sight, asked: Asked { q: q.into(), ..Asked::default() } }
+    fn outlook(sight: Sight, q: &str) -> Outlook {
+        Outlook { sight, asked: Asked { q: q.into(), ..Asked::default() } }
     }
 
     fn all() -> Sight {
@@ -152,25 +161,28 @@ mod tests {
     #[test]
     fn whoever_sees_the_same_and_stands_at_the_same_place_is_told_the_same_bytes() {
         let (feed, words) = (feed(&["UPC_1", "UPC_2"]), Words::default());
-        let told = |view: &View, seen| words.between(&feed, view, (seen, 2)).words;
-        let (one, other) = (told(&view(all(), ""), 0), told(&view(all(), ""), 0));
+        let told = |outlook: &Outlook, seen| words.between(&feed, outlook, (seen, 2)).words;
+        let (one, other) = (told(&outlook(all(), ""), 0), told(&outlook(all(), ""), 0));
         assert_eq!(one.as_ptr(), other.as_ptr(), "written once");
         assert!(one.starts_with(b"id: ") && one.ends_with(b"\n\n"));
-        let later = String::from_utf8(told(&view(all(), ""), 1).to_vec()).unwrap();
+        let later = String::from_utf8(told(&outlook(all(), ""), 1).to_vec()).unwrap();
         assert!(later.contains("UPC_2") && !later.contains("UPC_1"), "{later}");
-        let filtered = String::from_utf8(told(&view(all(), "upc_1"), 0).to_vec()).unwrap();
+        let filtered = String::from_utf8(told(&outlook(all(), "upc_1"), 0).to_vec()).unwrap();
         assert!(filtered.contains("upc-1") && !filtered.contains("upc-2"), "{filtered}");
-        assert!(told(&view(all(), ""), 2).is_empty() && told(&view(Sight::Nothing, ""), 0).is_empty());
+        assert!(told(&outlook(all(), ""), 2).is_empty() && told(&outlook(Sight::Nothing, ""), 0).is_empty());
         let elsewhere = Sight::Rows(Visible::Some(["other".into()].into()));
-        assert!(told(&view(elsewhere, ""), 0).is_empty());
+        assert!(told(&outlook(elsewhere, ""), 0).is_empty());
     }
 
     #[test]
     fn what_others_do_is_never_too_much_for_who_does_not_see_it() {
         let upcs: Vec<String> = (0..=MOST).map(|number| format!("UPC_{number}")).collect();
         let feed = feed(&upcs.iter().map(String::as_str).collect::<Vec<_>>());
-        let told = |sight| Words::default().between(&feed, &view(sight, ""), (0, feed.last()));
-        assert!(told(all()).resync);
+        let told = |sight| Words::default().between(&feed, &outlook(sight, ""), (0, feed.last()));
+        let crowded = told(all());
+        let (words, resync) = (String::from_utf8_lossy(&crowded.words), crowded.resync);
+        assert!(words.contains("event: view\n") && words.contains("event: counts\n") && !resync, "{words}");
+        assert!(words.contains("Show all 65") && words.lines().all(|line| line.is_empty() || line.contains(": ")));
         let one = Sight::One { namespace: "shop".into(), name: "upc-3".into() };
         let one = told(one);
         assert!(!one.resync && String::from_utf8_lossy(&one.words).contains("UPC_3"));
@@ -178,11 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn who_names_a_place_nobody_knows_looks_anew() {
+        let feed = feed(&["UPC_1"]);
+        let told = Words::default().between(&feed, &outlook(all(), ""), (u64::MAX, 1));
+        assert!(told.resync && told.words.ends_with(b"event: resync\ndata: \n\n"));
+    }
+
+    #[test]
     fn more_views_than_are_kept_are_written_all_the_same() {
         let (feed, words) = (feed(&["UPC_1"]), Words::default());
         for number in 0..KEPT * 2 {
             let asked = Asked { sort: number.to_string(), ..Asked::default() };
-            assert!(!words.between(&feed, &View { sight: all(), asked }, (0, 1)).words.is_empty());
+            assert!(!words.between(&feed, &Outlook { sight: all(), asked }, (0, 1)).words.is_empty());
         }
         assert_eq!(words.0.lock().unwrap().told.len(), KEPT);
     }

@@ -48,47 +48,18 @@ pub(crate) struct Link {
     pub(crate) here: bool,
 }
 
+/// The rows in their lanes, or what to say where there are none: what changes of the page.
 #[derive(Template)]
-#[template(path = "board.html")]
-pub(crate) struct BoardPage {
-    pub(crate) chrome: Chrome,
+#[template(path = "lanes.html")]
+pub(crate) struct View {
     pub(crate) asked: Asked,
     pub(crate) now: Timestamp,
-    pub(crate) links: Vec<Link>,
     pub(crate) lanes: Vec<LaneView>,
-    pub(crate) namespaces: Vec<Arc<str>>,
-    /// Where live changes come from, and from which one on.
-    pub(crate) events: String,
-    /// Somebody who may see nothing: as whom the cluster knows them.
-    pub(crate) blind: Option<String>,
     /// There are no Deliveries at all.
     pub(crate) bare: bool,
 }
 
-impl BoardPage {
-    pub(crate) fn phases(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> + use<> {
-        let asked = self.asked.phase();
-        Phase::ALL.into_iter().map(move |phase| (phase.as_str(), words::phase(phase), asked == Some(phase)))
-    }
-
-    pub(crate) fn sorts(&self) -> [(&'static str, &'static str, bool); 3] {
-        let is = |name: &str| self.asked.sort == name;
-        [
-            ("", "Last change first", !is("quiet") && !is("upc")),
-            ("quiet", "Longest without change", is("quiet")),
-            ("upc", "UPC", is("upc")),
-        ]
-    }
-
-    pub(crate) fn is_asked(&self, namespace: &str) -> bool {
-        self.asked.namespace == namespace
-    }
-
-    /// The same lane without a filter.
-    pub(crate) fn unfiltered(&self) -> String {
-        format!("/{}", Asked::default().query(self.asked.lane(), ""))
-    }
-
+impl View {
     /// One lane fills the page.
     pub(crate) fn alone(&self) -> bool {
         self.lanes.len() == 1
@@ -97,5 +68,43 @@ impl BoardPage {
     /// Filtered until nothing was left.
     pub(crate) fn nothing(&self) -> bool {
         self.asked.is_filtered() && self.lanes.iter().all(|lane| lane.total == 0)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "board.html")]
+pub(crate) struct BoardPage {
+    pub(crate) chrome: Chrome,
+    pub(crate) view: View,
+    pub(crate) links: Vec<Link>,
+    pub(crate) namespaces: Vec<Arc<str>>,
+    /// Where live changes come from, and from which one on.
+    pub(crate) events: String,
+    /// Somebody who may see nothing: as whom the cluster knows them.
+    pub(crate) blind: Option<String>,
+}
+
+impl BoardPage {
+    pub(crate) fn phases(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> + use<> {
+        let asked = self.view.asked.phase();
+        Phase::ALL.into_iter().map(move |phase| (phase.as_str(), words::phase(phase), asked == Some(phase)))
+    }
+
+    pub(crate) fn sorts(&self) -> [(&'static str, &'static str, bool); 3] {
+        let is = |name: &str| self.view.asked.sort == name;
+        [
+            ("", "Last change first", !is("quiet") && !is("upc")),
+            ("quiet", "Longest without change", is("quiet")),
+            ("upc", "UPC", is("upc")),
+        ]
+    }
+
+    pub(crate) fn is_asked(&self, namespace: &str) -> bool {
+        self.view.asked.namespace == namespace
+    }
+
+    /// The same lane without a filter.
+    pub(crate) fn unfiltered(&self) -> String {
+        format!("/{}", Asked::default().query(self.view.asked.lane(), ""))
     }
 }

@@ -18,8 +18,11 @@ use crate::camera::{self, Scene};
 use crate::job::{Answer, Effect, Errand, Input, Job, Own, Photo};
 use crate::journal::{self, Journal, Record};
 
-/// How long the seller has to write what it was told before the Carrier API is told too.
+/// How long the seller has to write what it was told before the Carrier API is told too; for each delivery this agent has
+/// open a little longer, because who gave it many has many to write. At most a minute.
 const REMIND: Duration = Duration::from_secs(3);
+const REMIND_EACH: Duration = Duration::from_millis(100);
+const REMIND_MOST: Duration = Duration::from_secs(60);
 /// How long the agent's own word is kept on the device after all is done.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Logs read in quick succession are spaced; after so long without one the count begins anew.
@@ -236,8 +239,9 @@ impl Task {
             Effect::Post { upc, events } => self.post(upc, events),
             Effect::ReadLog { upc } => self.read_log(upc),
             Effect::Remind => {
-                self.pending.spawn(async {
-                    tokio::time::sleep(REMIND).await;
+                let wait = patience(self.shared.metrics.deliveries.get());
+                self.pending.spawn(async move {
+                    tokio::time::sleep(wait).await;
                     Some(Input::Overdue)
                 });
             }
@@ -330,6 +334,12 @@ impl Task {
     }
 }
 
+/// With so many deliveries open.
+fn patience(open: i64) -> Duration {
+    let open = u32::try_from(open.max(0)).unwrap_or(u32::MAX);
+    REMIND.saturating_add(REMIND_EACH.saturating_mul(open)).min(REMIND_MOST)
+}
+
 /// A picture of this leg; with a device, somebody has to take it first.
 async fn proof(shared: Arc<Shared>, scene: Scene, since: SystemTime, until: Instant) -> Option<Photo> {
     loop {
@@ -372,5 +382,18 @@ fn begin(
         _ if !records.is_empty() => Job::restore(own, delivery, records, profile, seed),
         Some(seller) => Some(Job::new(own, seller, delivery, profile, seed)),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seller_that_has_much_to_write_is_given_longer_but_not_for_ever() {
+        assert!(patience(1) < Duration::from_secs(4), "a seller that is away costs one delivery seconds");
+        assert_eq!(patience(250), Duration::from_secs(28));
+        assert_eq!(patience(i64::MAX), patience(100_000));
+        assert_eq!(patience(100_000), REMIND_MOST);
     }
 }

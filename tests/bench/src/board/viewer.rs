@@ -58,6 +58,7 @@ pub(super) struct Viewer {
     /// Tells of whatever is heard; when the last change was, once it was.
     heard: watch::Receiver<Option<Instant>>,
     resyncs: Arc<AtomicUsize>,
+    views: Arc<AtomicUsize>,
     reading: Option<JoinHandle<()>>,
     /// Of one who never reads: open, and full.
     _deaf: Option<Response>,
@@ -70,12 +71,12 @@ impl Viewer {
     /// Opens a stream; a deaf one never reads it. The `last` change is known by its text.
     pub(super) async fn open(door: Arc<Door>, deaf: bool, last: &'static str) -> Result<Self> {
         let mut stream = door.get("/events", "text/event-stream").await?;
-        let resyncs = Arc::new(AtomicUsize::new(0));
+        let (resyncs, views) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (tell, heard) = watch::channel(None);
         if deaf {
-            return Ok(Self { heard, resyncs, reading: None, _deaf: Some(stream) });
+            return Ok(Self { heard, resyncs, views, reading: None, _deaf: Some(stream) });
         }
-        let counted = Arc::clone(&resyncs);
+        let (counted, whole_views) = (Arc::clone(&resyncs), Arc::clone(&views));
         let reading = tokio::spawn(async move {
             // A text may come in two pieces.
             let mut tail = Vec::new();
@@ -95,11 +96,12 @@ impl Viewer {
                     }
                 }
                 if whole || behind {
+                    whole_views.fetch_add(text.matches("event: view").count(), Ordering::Relaxed);
                     tail.clear();
                 }
             }
         });
-        Ok(Self { heard, resyncs, reading: Some(reading), _deaf: None })
+        Ok(Self { heard, resyncs, views, reading: Some(reading), _deaf: None })
     }
 
     pub(super) fn reads(&self) -> bool {
@@ -108,6 +110,10 @@ impl Viewer {
 
     pub(super) fn resyncs(&self) -> usize {
         self.resyncs.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn views(&self) -> usize {
+        self.views.load(Ordering::Relaxed)
     }
 
     /// Returns when it has heard nothing for a while.
