@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -189,13 +189,14 @@ impl Feed {
 
     /// Says from time to time that there is something to tell.
     async fn tick(&self) {
-        let (mut told, mut before, mut pace) = (self.0.told.subscribe(), 0, PACE);
+        let (mut told, mut before, mut crowd) = (self.0.told.subscribe(), 0, None::<Instant>);
         while told.changed().await.is_ok() {
+            let busy = crowd.is_some_and(|at| at.elapsed() < BUSY_PACE);
             // Whatever comes in the meantime is told together.
-            tokio::time::sleep(pace).await;
+            tokio::time::sleep(if busy { BUSY_PACE } else { PACE }).await;
             told.mark_unchanged();
             let last = self.last();
-            pace = if last - before > BUSY { BUSY_PACE } else { PACE };
+            crowd = (last - before > BUSY).then(Instant::now);
             before = last;
             self.0.tick.send_replace(last);
         }
