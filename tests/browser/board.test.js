@@ -198,9 +198,15 @@ describe("the board", () => {
   test("thousands of rows are paged below and then on pages of their own, and none is left out", async () => {
     const crowd = shop([]);
     const upcs = Array.from({ length: 450 }, (_, number) => `crowd-${number}`);
-    apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
     const other = await board(crowd);
     const { context, page, notes } = await look(browser, { storageState: await login(browser, other) });
+    await page.goto(`${other.origin}/`);
+    await page.getByRole("heading", { name: "No deliveries yet" }).waitFor();
+    await page.evaluate(() => { window.same = true; });
+    apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
+    // More than are told row by row: the view comes by itself.
+    await page.getByRole("link", { name: "Show all 450" }).waitFor();
+    assert.equal(await page.evaluate(() => window.same), true, "the page was never loaded anew");
     const rows = page.locator(".row");
     const seen = new Set();
     const more = page.locator(".more");

@@ -107,8 +107,8 @@ function listen() {
     },
     // So much changed at once that the view comes as it is now; further down than its beginning one has to ask for it.
     view: (data) => {
-      changed += 1;
-      if (paused) { waiting += 1; state(); return; }
+      changed = Infinity;
+      if (paused) { waiting = Infinity; state(); return; }
       if (new URLSearchParams(location.search).has("after")) { again(); return; }
       const template = document.createElement("template");
       template.innerHTML = JSON.parse(data).html;
@@ -123,13 +123,13 @@ function listen() {
 let connection = "on";
 function state(now = connection) {
   connection = now;
-  const text = paused ? `Paused${waiting ? `, ${waiting} changes wait` : ""}` : now === "on" ? "Live" : "Reconnecting…";
+  const text = paused ? `Paused${waiting ? `, ${waiting === Infinity ? "many" : waiting} changes wait` : ""}` : now === "on" ? "Live" : "Reconnecting…";
   document.getElementById("state").textContent = text;
 }
 
 // A short word now and then for who listens instead of looking.
 setInterval(() => {
-  if (changed && !paused) said.textContent = changed === 1 ? "One delivery changed." : `${changed} deliveries changed.`;
+  if (changed && !paused) said.textContent = changed === 1 ? "One delivery changed." : `${changed === Infinity ? "Many" : changed} deliveries changed.`;
   changed = 0;
 }, 10000);
 setInterval(tick, 5000);
