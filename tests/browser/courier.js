@@ -12,7 +12,7 @@ export function courier(namespace, name) {
   const file = join(folder, "agent.yaml");
   waybill("carrier", "enroll", name, "--kind", "person", "--file", file, "-n", namespace);
   // It is JSON, which is YAML; its mode stays as it was written.
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), taps: "taps.sock", probeAddr: "127.0.0.1:0" }));
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), probeAddr: "127.0.0.1:0" }));
   const child = spawn(NODE_TOOL, ["run", "--", AGENT, "transport", "--config", file], { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (text) => { said += text; });

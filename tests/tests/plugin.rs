@@ -189,7 +189,7 @@ async fn a_carrier_enrols_with_keys_that_stay_in_one_file_of_its_own() {
         let path = file.display().to_string();
         let words = ["carrier", "enroll", "van", "--kind", "drone", "--camera", "--file", &path, "-n", here];
         let told = says(0, &words);
-        assert!(told.contains("waybill transport --config"), "{told}");
+        assert!(told.contains("waybill transport --config") && told.contains("--unix-socket taps.sock"), "{told}");
         let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
         assert_eq!(mode & 0o077, 0, "for nobody else to read");
         let agent: Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
@@ -197,14 +197,30 @@ async fn a_carrier_enrols_with_keys_that_stay_in_one_file_of_its_own() {
         assert_eq!(agent["uid"].as_str(), carrier.metadata.uid.as_deref());
         let root = config(&namespace, "waybill-trust", "root-fingerprint").await;
         assert_eq!(agent["rootFingerprint"], json!(root));
+        assert_eq!(agent["taps"], "taps.sock", "an agent that plays is nothing for parcels");
         assert!(agent["keys"]["sealing"].as_str().is_some_and(|pem| pem.contains("PRIVATE KEY")));
         let applied = serde_json::to_string(&carrier).expect("JSON");
         assert!(!applied.contains("PRIVATE KEY"), "{applied}");
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no key is left beside it");
         assert!(says(1, &words).contains("is there already"));
         let again = folder.path().join("again.yaml").display().to_string();
-        says(0, &["carrier", "enroll", "van-2", "--broker", "b.example.org:8883", "--file", &again, "-n", here]);
-        assert!(std::fs::read_to_string(&again).expect("the file").contains("b.example.org:8883"));
+        says(
+            0,
+            &[
+                "carrier",
+                "enroll",
+                "van-2",
+                "--broker",
+                "b.example.org:8883",
+                "--simulated",
+                "--file",
+                &again,
+                "-n",
+                here,
+            ],
+        );
+        let again = std::fs::read_to_string(&again).expect("the file");
+        assert!(again.contains("b.example.org:8883") && !again.contains("taps"));
     })
     .await;
 }

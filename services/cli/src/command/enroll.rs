@@ -29,6 +29,9 @@ use crate::error::Error;
 use crate::log::Published;
 use crate::show::print;
 
+/// Beside the agent's file: where couriers tap.
+const TAPS: &str = "taps.sock";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The Carrier
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     /// It has a camera: it can take photos and scan labels
     #[arg(long)]
     camera: bool,
+    /// Nobody taps what happens: the agent plays the way by itself, for trying things out
+    #[arg(long)]
+    simulated: bool,
     /// The agent's file, with its private keys; NAME.agent.yaml here unless you say so
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -101,6 +107,9 @@ struct AgentFile<'a> {
     state: &'static str,
     kind: &'static str,
     camera: bool,
+    /// The courier's screen; without it the agent plays the way by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taps: Option<&'static str>,
 }
 
 pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
@@ -133,17 +142,21 @@ pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<u8, Error> {
         state: "state",
         kind: args.kind.as_str(),
         camera: args.camera,
+        taps: (!args.simulated).then_some(TAPS),
     };
     // JSON is YAML, and needs no rules for long texts.
     let written = serde_json::to_string_pretty(&agent).expect("an agent's file is plain data") + "\n";
     private(&file, written.as_bytes())?;
     let _ = std::fs::remove_file(&waiting);
     print(&format!(
-        "{} has the agent's keys, for its eyes only; it goes to {} and {}\nrun it where they can be reached: waybill transport --config {}\n",
+        "{} has the agent's keys, for its eyes only; it goes to {} and {}\nrun it where they can be reached: waybill transport --config {}\n{}\n",
         file.display(),
         agent.broker,
         agent.carrier_api,
-        file.display()
+        file.display(),
+        agent.taps.map_or("it plays the way by itself: for trying things out, not for parcels".into(), |taps| format!(
+            "what happens to parcels is tapped at {taps} beside it: curl --unix-socket {taps} http://agent/deliveries"
+        ))
     ));
     Ok(code::DONE)
 }
