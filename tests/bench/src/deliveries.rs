@@ -30,7 +30,7 @@ pub(crate) async fn measure(setting: &Setting, count: usize, idle: u64, report: 
         "there are Deliveries in {} already: the bench wants a cluster of its own",
         setting.namespace
     );
-    ends::provision(setting).await?;
+    ends::provision(setting, count).await?;
     let before = operator().await?.usage()?;
     report.line("operator RSS before the Deliveries", format!("{:.1} MiB", before.rss_kib / 1024.0));
     // Before and after: others may be at work on this machine.
@@ -76,7 +76,7 @@ async fn create(setting: &Setting, count: usize) -> Result<()> {
         .map(|i| {
             let api = api.clone();
             async move {
-                let delivery = object(&format!("d-{i}"), &ends::carrier(i % CARRIERS))?;
+                let delivery = object(&ends::parcel(i), &ends::carrier(i % CARRIERS))?;
                 api.create(&PostParams::default(), &delivery).await.map_err(anyhow::Error::from)
             }
         })

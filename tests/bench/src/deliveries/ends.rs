@@ -1,5 +1,6 @@
 //! Who the Deliveries name: one seller, and a few external carriers whose owners are the bench.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -9,6 +10,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::json;
 use waybill_crds::{Carrier, Seller};
 use waybill_e2e::enrol::Keys;
+use waybill_e2e::objects::order;
 
 use super::ready;
 use crate::cluster::{Setting, apply};
@@ -17,19 +19,32 @@ use crate::follow::Follower;
 pub(crate) const CARRIERS: usize = 10;
 pub(super) const SELLER: &str = "bench";
 const DEADLINE: Duration = Duration::from_secs(120);
+/// A Secret holds no more than a megabyte.
+const ORDERS: usize = 2_000;
+
+/// The name of the `i`th Delivery, and its UPC.
+pub(super) fn parcel(i: usize) -> String {
+    format!("d-{i}")
+}
 
 /// The name of the `i`th carrier.
 pub(super) fn carrier(i: usize) -> String {
     format!("bench-{i}")
 }
 
-/// Returns when both ends are Ready.
-pub(super) async fn provision(setting: &Setting) -> Result<()> {
+/// Returns when both ends are Ready. The seller has an order for each of `count` Deliveries: without one it would say so in
+/// the Delivery, and that would be a write.
+pub(super) async fn provision(setting: &Setting, count: usize) -> Result<()> {
     println!("a seller and {CARRIERS} external carriers …");
-    let orders = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-bench"}, "stringData": {}});
-    setting.served::<Secret>().patch("orders-bench", &apply(), &Patch::Apply(orders)).await?;
-    let seller =
-        json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": SELLER}, "spec": {}});
+    let names: Vec<String> = (0..count.div_ceil(ORDERS).max(1)).map(|part| format!("orders-bench-{part}")).collect();
+    for (part, name) in names.iter().enumerate() {
+        let parcels = part * ORDERS..count.min((part + 1) * ORDERS);
+        let orders: BTreeMap<String, String> = parcels.map(|i| (parcel(i), order(&parcel(i)))).collect();
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": orders});
+        setting.served::<Secret>().patch(name, &apply(), &Patch::Apply(secret)).await?;
+    }
+    let seller = json!({"apiVersion": "waybill.dev/v1alpha1", "kind": "Seller", "metadata": {"name": SELLER},
+                        "spec": {"orders": names}});
     let sellers = setting.served::<Seller>();
     sellers.patch(SELLER, &apply(), &Patch::Apply(seller)).await?;
     let carriers = setting.served::<Carrier>();
