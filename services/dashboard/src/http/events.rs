@@ -1,7 +1,8 @@
 //! `GET /events`: what changes, as it changes, to whoever looks (server-sent events).
 //!
 //! A reader holds a number, not a queue. After a break it names the last one it has (`Last-Event-ID`) and reads on; who missed more
-//! than is worth telling row by row is told the view, and who missed more than is kept is told `resync` and fetches the page. Rights are looked at again while one reads.
+//! than is worth telling row by row is told the view, and who missed more than is kept is told `resync` and fetches the page. Rights
+//! are looked at again while one reads.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -114,16 +115,20 @@ impl Reader {
             return Some([format!("retry: {wait}\n: here\n\n").as_bytes(), &self.missed()].concat().into());
         }
         loop {
-            match timeout_at(self.next_look, self.ticks.changed()).await {
-                // A line on which nothing is said is taken for a dead one.
-                Err(_) => return self.look().await.then_some(Bytes::from_static(b":\n\n")),
-                Ok(Err(_)) => return None,
-                Ok(Ok(())) if self.next_look <= Instant::now() && !self.look().await => return None,
-                Ok(Ok(())) => {}
+            if let Ok(Err(_)) = timeout_at(self.next_look, self.ticks.changed()).await {
+                return None;
+            }
+            let looks = self.next_look <= Instant::now();
+            if looks && !self.look().await {
+                return None;
             }
             let words = self.missed();
             if !words.is_empty() {
                 return Some(words);
+            }
+            if looks {
+                // A line on which nothing is said is taken for a dead one.
+                return Some(Bytes::from_static(b":\n\n"));
             }
         }
     }
