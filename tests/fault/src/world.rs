@@ -15,7 +15,7 @@ pub(crate) mod follow;
 pub(crate) mod process;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use waybill_e2e::{Namespace, objects};
 use waybill_protocol::{Log, Role, Trust};
 
 use crate::domain::{Ca, Somebody};
-use crate::mosquitto::Mosquitto;
+use crate::mosquitto::{Mosquitto, free_port};
 use files::Authorities;
 use follow::Following;
 use process::Process;
@@ -109,7 +109,7 @@ struct Ports {
 impl Ports {
     fn next(&mut self) -> SocketAddr {
         loop {
-            let free = TcpListener::bind((self.ip, 0)).unwrap().local_addr().unwrap();
+            let free = free_port(self.ip).local_addr().unwrap();
             if self.given.insert(free) {
                 return free;
             }

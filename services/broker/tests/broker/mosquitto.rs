@@ -87,16 +87,19 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Held open together while they are chosen, so that they differ; below those that the system gives to whoever calls somebody, so that
-/// what is free stays so until it is taken.
-fn free_ports(ip: Ipv4Addr) -> Ports {
-    let free = || loop {
+/// A port below those that the system gives to whoever asks for any: what is free stays so until it is taken.
+pub(crate) fn free_port(ip: Ipv4Addr) -> TcpListener {
+    loop {
         let port = rand::random_range(15_000..32_000);
         if let Ok(bound) = TcpListener::bind((ip, port)) {
             break bound;
         }
-    };
-    let bound = [(); 3].map(|()| free());
+    }
+}
+
+/// Held open together while they are chosen, so that they differ.
+fn free_ports(ip: Ipv4Addr) -> Ports {
+    let bound = [(); 3].map(|()| free_port(ip));
     let [carriers, sellers, admin] = [0, 1, 2].map(|at: usize| bound[at].local_addr().unwrap());
     Ports { carriers, sellers, admin }
 }
