@@ -200,8 +200,11 @@ describe("the board", () => {
     const upcs = Array.from({ length: 450 }, (_, number) => `crowd-${number}`);
     const other = await board(crowd);
     const { context, page, notes } = await look(browser, { storageState: await login(browser, other) });
-    await page.goto(`${other.origin}/`);
-    await page.getByRole("heading", { name: "No deliveries yet" }).waitFor();
+    apply([delivery(crowd, upcs[0], { carrier: undefined })]);
+    await eventually("one is there", async () => {
+      await page.goto(`${other.origin}/`);
+      assert.equal(await row(page, upcs[0]).count(), 1);
+    });
     await page.evaluate(() => { window.same = true; });
     apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
     // More than are told row by row: the view comes by itself.
