@@ -87,7 +87,11 @@ export async function board(namespace, account = "waybill-viewer") {
   };
   for await (const line of lines) {
     const found = /http:\/\/\S+/.exec(line);
-    if (found) return { url: found[0], origin: new URL(found[0]).origin, end };
+    if (!found) continue;
+    // A test that fails before it ends this must not keep the whole run waiting.
+    for (const handle of [child, child.stdout, child.stderr]) handle.unref();
+    process.once("exit", () => child.kill("SIGINT"));
+    return { url: found[0], origin: new URL(found[0]).origin, end };
   }
   throw new Error(`kubectl waybill board: ${said}`);
 }
