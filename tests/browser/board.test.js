@@ -210,9 +210,9 @@ describe("the board", () => {
   test("thousands of rows are paged below and then on pages of their own, and none is left out", async () => {
     const crowd = shop([]);
     const upcs = Array.from({ length: 450 }, (_, number) => `crowd-${number}`);
+    apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
     const other = await board(crowd);
     const { context, page, notes } = await look(browser, { storageState: await login(browser, other) });
-    apply(upcs.map((upc) => delivery(crowd, upc, { carrier: undefined })));
     const rows = page.locator(".row");
     const seen = new Set();
     const more = page.locator(".more");

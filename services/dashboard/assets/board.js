@@ -25,7 +25,7 @@ function tick() {
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  return template.content.firstElementChild;
+  return template.content;
 }
 
 function settle(lane) {
@@ -43,7 +43,7 @@ function put(change) {
     if (from) settle(from);
     return;
   }
-  const row = parse(change.html);
+  const row = parse(change.html).firstElementChild;
   row.classList.add("fresh");
   const focused = known?.contains(document.activeElement);
   const from = known?.closest(".lane");
@@ -110,9 +110,7 @@ function listen() {
       changed = Infinity;
       if (paused) { waiting = Infinity; state(); return; }
       if (new URLSearchParams(location.search).has("after")) { again(); return; }
-      const template = document.createElement("template");
-      template.innerHTML = JSON.parse(data).html;
-      fill(template.content.childNodes);
+      fill(parse(JSON.parse(data).html).childNodes);
       tick();
     },
     counts: (data) => { if (!paused) count(JSON.parse(data)); },

@@ -36,15 +36,14 @@ pub(super) async fn page(
         namespaces,
         events: events(&asked, &position),
         blind: visible.is_empty().then(|| viewer.name().to_owned()),
-        view: view(&service.feed, &visible, asked),
+        view: view(&service.feed, &visible, asked, all),
     };
     Ok(page::html(&headers, &page))
 }
 
-/// The rows of this view as they are now.
-pub(super) fn view(feed: &Feed, visible: &Visible, asked: Asked) -> View {
-    let bare = feed.counts(|namespace| visible.has(namespace)) == [0; 3];
-    View { now: Timestamp::now(), lanes: lanes(feed, visible, &asked), bare, asked }
+/// The rows of this view as they are now, of `all` that are visible.
+pub(super) fn view(feed: &Feed, visible: &Visible, asked: Asked, all: [usize; 3]) -> View {
+    View { now: Timestamp::now(), lanes: lanes(feed, visible, &asked), bare: all == [0; 3], asked }
 }
 
 fn lanes(feed: &Feed, visible: &Visible, asked: &Asked) -> Vec<LaneView> {

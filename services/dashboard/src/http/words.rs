@@ -79,31 +79,38 @@ impl Words {
 }
 
 /// One word of a stream; its data is one line.
-pub(super) fn word(event: &str, id: &str, data: &str) -> String {
+fn word(event: &str, id: &str, data: &str) -> String {
     format!("id: {id}\nevent: {event}\ndata: {data}\n\n")
 }
 
 fn write(feed: &Feed, outlook: &Outlook, (seen, until): (u64, u64)) -> Told {
     let id = feed.text(until);
     let missed = feed.between((seen, until), MOST, |change| outlook.sight.sees(change));
-    let mut words = match (&missed, &outlook.sight) {
-        (Missed::Changes(changes), _) if changes.is_empty() => return Told::default(),
+    if matches!(&missed, Missed::Changes(changes) if changes.is_empty()) {
+        return Told::default();
+    }
+    let counted = match &outlook.sight {
+        Sight::Rows(visible) => Some((visible, feed.counts(|namespace| visible.has(namespace)))),
+        Sight::One { .. } | Sight::Nothing => None,
+    };
+    let mut words = match (&missed, counted) {
         (Missed::Changes(changes), _) => word("rows", &id, &rows(outlook, changes).to_string()),
-        (Missed::TooMuch, Sight::Rows(visible)) => word("view", &id, &view(feed, visible, &outlook.asked).to_string()),
+        (Missed::TooMuch, Some((visible, all))) => {
+            word("view", &id, &view(feed, visible, &outlook.asked, all).to_string())
+        }
         (Missed::TooMuch | Missed::Unknown, _) => {
             return Told { words: word("resync", &id, "").into(), resync: true };
         }
     };
-    if let Sight::Rows(visible) = &outlook.sight {
-        let counts = feed.counts(|namespace| visible.has(namespace));
-        words += &word("counts", &id, &totals(counts).to_string());
+    if let Some((_, all)) = counted {
+        words += &word("counts", &id, &totals(all).to_string());
     }
     Told { words: words.into(), resync: false }
 }
 
 /// What the page would show now, instead of everybody fetching it.
-fn view(feed: &Feed, visible: &Visible, asked: &Asked) -> Value {
-    let view = board::view(feed, visible, asked.clone());
+fn view(feed: &Feed, visible: &Visible, asked: &Asked, all: [usize; 3]) -> Value {
+    let view = board::view(feed, visible, asked.clone(), all);
     json!({"html": view.render().expect("a page without I/O is always written")})
 }
 
